@@ -8,7 +8,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -22,11 +23,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from hydrad.domain import Rules
 from hydrad.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 DEFAULT_PATH = Path("etc/hydra.toml")
 PASSWORD_CREDENTIAL = "hydrad-db-password"  # noqa: S105  the name of a systemd credential, not a password
@@ -64,17 +66,22 @@ class Hall(Section):
         return ZoneInfo(self.timezone)
 
 
+SQLITE = "sqlite:///"
+SERVERS = ("mysql+mysqldb", "mariadb+mysqldb")
+
+
 def _store_url(text: str) -> str:
     try:
-        url = make_url(text)
-    except ArgumentError as fault:
-        raise ValueError(
-            "is no data-base URL, e.g. 'sqlite:///hydra.db' or 'mysql+mysqldb://hydra@localhost/hydra'"
-        ) from fault
-    if url.drivername not in {"sqlite", "mysql+mysqldb", "mariadb+mysqldb"}:
-        raise ValueError(f"{url.drivername!r} is none of sqlite, mysql+mysqldb, mariadb+mysqldb")
-    if url.password is not None:
+        parts = urlsplit(text)
+        password, host, _ = parts.password, parts.hostname, parts.port
+    except ValueError as fault:
+        raise ValueError(f"is no data-base URL: {fault}") from fault
+    if password is not None:
         raise ValueError("a password never stands here: use password_file, a systemd credential or the environment")
+    embedded = text.startswith(SQLITE) and len(text) > len(SQLITE)
+    served = parts.scheme in SERVERS and host and parts.path.strip("/")
+    if not embedded and not served:
+        raise ValueError("is no data-base URL, e.g. 'sqlite:///hydra.db' or 'mysql+mysqldb://hydra@localhost/hydra'")
     return text
 
 
@@ -292,6 +299,8 @@ class Config(Section):
 
     def store_url(self) -> URL:
         """The data base's URL with its password, which comes from a file, a systemd credential or the environment."""
+        from sqlalchemy.engine import make_url  # noqa: PLC0415  most verbs never open the data base
+
         url = make_url(self.store.url)
         password = _password(self.store)
         return url if password is None else url.set(password=password)
@@ -335,12 +344,12 @@ def read(document: Mapping[str, Any], home: Path, *, folders: bool = False) -> C
 
 def _anchored(config: Config, home: Path) -> Config:
     store = config.store
-    url = make_url(store.url)
-    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
-        url = url.set(database=str(home / url.database))
+    url = store.url
+    if url.startswith(SQLITE):
+        url = f"{SQLITE}{home / url.removeprefix(SQLITE)}"
     kept = store.model_copy(
         update={
-            "url": url.render_as_string(hide_password=False),
+            "url": url,
             "images": home / store.images,
             "models": home / store.models,
             "journal": home / store.journal,
