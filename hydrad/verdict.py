@@ -13,6 +13,7 @@ from typing import assert_never
 
 from hydrad.domain import Beam, BeamState, Meaning, Prediction, Rules, Status
 
+CLOCK_SLACK_S = 5.0  # an image may be this much younger than now; more means that the clock was set back
 FROZEN_AFTER = 10  # equal images in a row, with beam, that a live histogram does not produce
 
 RAISED = frozenset({Status.BAD, Status.NODATA})
@@ -195,8 +196,10 @@ def present(standing: Standing, beam: Beam, rules: Rules, now: datetime) -> Ruli
 
 def _aged(standing: Standing, taken_at: datetime, beam: Beam, rules: Rules, now: datetime) -> Ruling:
     age_s = (now - taken_at).total_seconds()
-    if age_s <= rules.stale_s:
+    if -CLOCK_SLACK_S <= age_s <= rules.stale_s:
         return Ruling(standing.earned, standing.reason)
+    if age_s < 0:
+        return Ruling(Status.STALE, f"the clock was set back by {_duration(-age_s)} since the last image")
     waited = f"no new image for {_duration(age_s)}"
     if not rules.needs_beam:
         return Ruling(Status.STALE, waited)

@@ -123,6 +123,13 @@ def test_the_grace_after_a_trip_ends():
     assert shown(after("Good"), back, age_s=221).status is Status.STALE
 
 
+def test_a_clock_that_was_set_back_makes_nothing_young():
+    assert shown(after("Good"), age_s=-4).status is Status.GOOD
+    ruling = shown(after("Good"), age_s=-3600)
+    assert ruling.status is Status.STALE
+    assert "set back by 60 min" in ruling.reason
+
+
 def test_people_come_first():
     off = replace(RULES, enabled=False, shelved_by="ana", reason="HV work")
     assert shown(after("Bad", "Bad"), rules=off).status is Status.DISABLED
