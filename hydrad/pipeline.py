@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NoReturn
 
 from hydrad import log
 from hydrad.backlog import Backlog
-from hydrad.domain import Arrival, LedgerEntry, Outcome, Picture, Prediction, Verdict
+from hydrad.domain import Arrival, Cause, LedgerEntry, Outcome, Picture, Prediction, Verdict
 from hydrad.errors import BundleError, UnfinishedImage, UnreadableImage
 from hydrad.keeping import keep
 from hydrad.ports import BeamMonitor, Classifier, Decoder, Ledger, Sink, Watcher
@@ -97,6 +98,13 @@ class Pipeline:
         except BundleError as fault:
             _log.error("image_not_classified", plot=plot, sha256=picture.sha256, why=str(fault))
             return None
+
+    async def look_again(self, cause: Cause = Cause.CLOCK) -> None:
+        """Tell and keep what time, beam or a person's change has altered without a new image."""
+        for verdict in self.roster.look_again(self.beam.now(), self.clock(), cause):
+            await self.tell(verdict)
+            await keep(partial(self.ledger.note, verdict))
+            _log.info("status_changed", **_line(verdict), reason=verdict.reason)
 
     async def tell(self, verdict: Verdict) -> None:
         """Let every sink know what now holds."""
