@@ -170,7 +170,7 @@ def in_words(beam: Beam) -> str:
         case BeamState.ON:
             return f"beam {current or 'on'}"
         case BeamState.OFF:
-            inside = ", ".join(part for part in (current, beam.reason) if part)
+            inside = beam.reason or current
             return f"no beam ({inside})" if inside else "no beam"
         case _:
             return f"beam unknown ({beam.reason})" if beam.reason else "beam unknown"
@@ -212,9 +212,9 @@ def _aged(standing: Standing, taken_at: datetime, beam: Beam, rules: Rules, now:
 
 def _beam_has_just_come(beam: Beam, rules: Rules, now: datetime) -> bool:
     # Without this every plot would alarm in the seconds between a trip's end and its first dump.
-    return (
-        beam.state is BeamState.ON and beam.since is not None and now - beam.since <= timedelta(seconds=rules.stale_s)
-    )
+    if beam.state is not BeamState.ON or beam.back_at is None:
+        return False
+    return now - beam.back_at <= timedelta(seconds=rules.stale_s)
 
 
 def _by(rules: Rules) -> str:

@@ -94,8 +94,11 @@ class EpicsBeamMonitor:
         """The last reading and its state; ``read_at`` is when it was made or last confirmed."""
         self._catch_up()
         beam = self._timeline.at(self._clock())
-        read_at_s = self._timeline.read_at_s()
-        return beam if read_at_s is None else replace(beam, read_at=self._date(read_at_s))
+        return replace(
+            beam,
+            read_at=self._date(self._timeline.read_at_s()),
+            back_at=self._date(self._timeline.back_at_s()),
+        )
 
     def during(self, start: datetime, end: datetime) -> Beam:
         """The state that held longest over [start, end] (aware), the mean current; ``read_at`` is the end.
@@ -144,8 +147,8 @@ class EpicsBeamMonitor:
         for name in self._timeline.names:
             self._timeline.lost(name, "is no longer watched", self._clock())
 
-    def _date(self, instant_s: float) -> datetime:
-        return self._wall() - timedelta(seconds=self._clock() - instant_s)
+    def _date(self, instant_s: float | None) -> datetime | None:
+        return None if instant_s is None else self._wall() - timedelta(seconds=self._clock() - instant_s)
 
 
 @dataclass(frozen=True, slots=True)

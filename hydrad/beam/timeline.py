@@ -41,6 +41,8 @@ class Timeline:
             self._sources[section.permit_pv] = self._permit
         self._now_s = began_at_s
         self._spans = [_Span(began_at_s, self._judge())]
+        self._was_off = False  # when its state was last known
+        self._back_at_s: float | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,6 +76,10 @@ class Timeline:
         """When the oldest of the readings behind the present state was made or confirmed; None if one never was."""
         oldest = min(source.read_at_s for source in self._sources.values())
         return oldest if math.isfinite(oldest) else None
+
+    def back_at_s(self) -> float | None:
+        """When the beam last came back after having been OFF; None if it never did."""
+        return self._back_at_s
 
     def at(self, at_s: float) -> Beam:
         """The beam at this moment, which is now or later than anything told so far."""
@@ -140,6 +146,10 @@ class Timeline:
         spans, now_s = self._spans, self._now_s
         if judged == spans[-1].held:
             return
+        if judged.state is BeamState.ON and self._was_off:
+            self._back_at_s = now_s
+        if judged.state is not BeamState.UNKNOWN:
+            self._was_off = judged.state is BeamState.OFF
         if now_s == spans[-1].since_s:
             spans.pop()  # it held for no time at all
         elif len(spans) > 1 and now_s - spans[-2].since_s <= GRAIN_S and _alike(spans[-2].held, spans[-1].held):

@@ -50,6 +50,19 @@ def test_a_reading_between_the_thresholds_keeps_what_was_even_over_a_loss() -> N
     assert timeline.at(6).state is ON
 
 
+def test_a_beam_that_comes_back_says_since_when_but_one_that_was_only_lost_does_not() -> None:
+    timeline = watched((1, 100.0))
+    assert timeline.back_at_s() is None
+    timeline.lost(PV, "disconnected", 2)
+    timeline.read(PV, 100.0, Severity.NO_ALARM, 3)
+    assert timeline.back_at_s() is None
+    timeline.read(PV, 0.0, Severity.NO_ALARM, 4)
+    timeline.lost(PV, "disconnected", 5)
+    timeline.read(PV, 100.0, Severity.NO_ALARM, 6)
+    timeline.read(PV, 101.0, Severity.NO_ALARM, 7)
+    assert timeline.back_at_s() == 6
+
+
 def test_the_lower_threshold_follows_the_upper_one_in_proportion() -> None:
     timeline = watched((0, 25.0), on_above=5, off_below=3)
     timeline.set_on_above(20, 1)
