@@ -150,7 +150,7 @@ class Beam:
     units: str = ""
     read_at: datetime | None = None  # aware, UTC
     reason: str = ""  # why it is UNKNOWN, or OFF in spite of its current
-    back_at: datetime | None = None  # aware, UTC: when a beam that is ON last came back after having been OFF
+    since: datetime | None = None  # aware, UTC: when it last came back after having been OFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,9 +212,9 @@ def _aged(standing: Standing, taken_at: datetime, beam: Beam, rules: Rules, now:
 
 def _beam_has_just_come(beam: Beam, rules: Rules, now: datetime) -> bool:
     # Without this every plot would alarm in the seconds between a trip's end and its first dump.
-    if beam.state is not BeamState.ON or beam.back_at is None:
+    if beam.state is not BeamState.ON or beam.since is None:
         return False
-    return now - beam.back_at <= timedelta(seconds=rules.stale_s)
+    return now - beam.since <= timedelta(seconds=rules.stale_s)
 
 
 def _by(rules: Rules) -> str:

@@ -97,7 +97,7 @@ class EpicsBeamMonitor:
         return replace(
             beam,
             read_at=self._date(self._timeline.read_at_s()),
-            back_at=self._date(self._timeline.back_at_s()),
+            since=self._date(self._timeline.back_at_s()),
         )
 
     def during(self, start: datetime, end: datetime) -> Beam:

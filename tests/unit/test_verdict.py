@@ -105,8 +105,8 @@ def test_a_label_without_a_threshold_is_never_confirmed_by_less_than_certainty()
         (ON, Status.STALE),
         (LOST, Status.STALE),
         (OFF, Status.NOBEAM),
-        (replace(ON, back_at=NOON - timedelta(hours=1)), Status.STALE),
-        (replace(ON, back_at=NOON + timedelta(seconds=100)), Status.NOBEAM),
+        (replace(ON, since=NOON - timedelta(hours=1)), Status.STALE),
+        (replace(ON, since=NOON + timedelta(seconds=100)), Status.NOBEAM),
     ],
 )
 def test_an_image_grows_stale_with_beam_and_waits_without(beam, status):
@@ -118,7 +118,7 @@ def test_an_image_grows_stale_with_beam_and_waits_without(beam, status):
 
 
 def test_the_grace_after_a_trip_ends():
-    back = replace(ON, back_at=NOON + timedelta(seconds=100))
+    back = replace(ON, since=NOON + timedelta(seconds=100))
     assert shown(after("Good"), back, age_s=220).status is Status.NOBEAM
     assert shown(after("Good"), back, age_s=221).status is Status.STALE
 
