@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument("--layout", choices=LAYOUTS, default="rsai")
     simulate.add_argument("--cadence-s", type=_positive, default=30.0, metavar="S", help="seconds between dumps (30)")
     simulate.add_argument(
-        "--fault", action="append", default=[], metavar="SPEC", help="PLOT:FAULT[@START+LENGTH], in s"
+        "--fault", action="append", default=[], metavar="SPEC", help="PLOT:FAULT[=WHERE][@START_S[+LENGTH_S]]"
     )
     simulate.add_argument("--seed", type=int, default=1, help="the same seed makes the same images (1)")
     simulate.add_argument("--run", type=int, default=1, metavar="N", help="run number in the names (1)")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import NoReturn
 
 from hydrad import log
 from hydrad.backlog import Backlog
 from hydrad.domain import Arrival, Cause, LedgerEntry, Outcome, Picture, Prediction, Verdict
-from hydrad.errors import BundleError, UnfinishedImage, UnreadableImage
+from hydrad.errors import BundleError, TryAgain, UnfinishedImage, UnreadableImage
 from hydrad.keeping import keep
 from hydrad.ports import BeamMonitor, Classifier, Decoder, Ledger, Sink, Watcher
 from hydrad.pulse import Pulse
@@ -40,6 +40,8 @@ class Pipeline:
     backlog: Backlog = field(default_factory=Backlog)
     pulse: Pulse = field(default_factory=Pulse)
     clock: Callable[[], datetime] = utc_now
+    _unkept: deque[Verdict] = field(default_factory=deque, init=False)
+    _away: bool = field(default=False, init=False)
 
     async def follow(self, watcher: Watcher) -> None:
         """Queue what a watcher finds, for ever."""
@@ -81,8 +83,7 @@ class Pipeline:
         taken_at = min(arrival.taken_at, now)
         beam = self.beam.during(taken_at - timedelta(seconds=self.fill_s), taken_at)
         verdict = self.roster.judge(arrival, picture, prediction, beam=beam, beam_now=self.beam.now(), now=now)
-        if not verdict.superseded:
-            await self.tell(verdict)
+        await self.tell(verdict)
         self.pulse.beat((self.clock() - arrival.seen_at).total_seconds())
         outcome = Outcome.SUPERSEDED if verdict.superseded else Outcome.UNCHANGED if equal else Outcome.JUDGED
         entry = _entry(arrival, outcome, verdict.reason, self.clock(), picture.sha256)
@@ -102,14 +103,32 @@ class Pipeline:
     async def look_again(self, cause: Cause = Cause.CLOCK) -> None:
         """Tell and keep what time, beam or a person's change has altered without a new image."""
         for verdict in self.roster.look_again(self.beam.now(), self.clock(), cause):
-            await self.tell(verdict)
-            await keep(partial(self.ledger.note, verdict))
             _log.info("status_changed", **_line(verdict), reason=verdict.reason)
+            self._unkept.append(verdict)
+            await self.tell(verdict)
+        await self._keep_notes()
 
     async def tell(self, verdict: Verdict) -> None:
-        """Let every sink know what now holds."""
+        """Let every sink know what now holds; a verdict that another has taken the place of holds no more."""
         for sink in self.sinks:
-            await sink.tell(verdict)
+            if self.roster.shown(verdict.plot) is verdict:
+                await sink.tell(verdict)
+
+    async def _keep_notes(self) -> None:
+        # Once a round and not until it succeeds: while the disk is away statuses must go on growing stale.
+        while self._unkept:
+            verdict = self._unkept.popleft()
+            try:
+                await self.ledger.note(verdict)
+            except TryAgain as why:
+                self._unkept.appendleft(verdict)
+                if not self._away:
+                    _log.error("cannot_note", why=str(why))
+                self._away = True
+                return
+            if self._away:
+                _log.info("noted_after_all")
+            self._away = False
 
     async def _reject(self, arrival: Arrival, reason: str) -> None:
         _log.warning("file_rejected", path=str(arrival.path), plot=arrival.plot, reason=reason)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from hydrad.config import Config
 from hydrad.domain import Arrival, Beam, Cause, Change, ModelCard, Picture, Prediction, Rules, Status, Verdict
-from hydrad.settings import Settings
-from hydrad.verdict import ALARMING, CLOCK_SLACK_S, Ruling, Standing, confirmed, judge, present
+from hydrad.settings import Settings, check
+from hydrad.verdict import ALARMING, CLOCK_SLACK_S, RAISED, Ruling, Standing, confirmed, judge, present
 
 EARNED = ALARMING | {Status.GOOD, Status.OTHER, Status.NOBEAM}  # statuses that images, not clocks or people, give
 
@@ -19,10 +19,10 @@ EARNED = ALARMING | {Status.GOOD, Status.OTHER, Status.NOBEAM}  # statuses that 
 class Followed:
     """One plot: its standing, what is shown of it, and its newest picture's pixels."""
 
-    standing: Standing = field(default_factory=Standing)
-    shown: Verdict | None = None
-    pixels_sha256: str | None = None
-    prediction: Prediction | None = None
+    standing: Standing
+    shown: Verdict
+    pixels_sha256: str | None
+    prediction: Prediction | None
 
 
 class Roster:
@@ -38,6 +38,7 @@ class Roster:
         self._config = config
         self._card = card
         self.settings = settings
+        self._configured: dict[str, Rules] = {}
         self._plots: dict[str, Followed] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -46,7 +47,9 @@ class Roster:
     def rules(self, plot: str) -> Rules:
         """How this plot is judged now."""
         card = self._card(plot)
-        rules = self._config.rules_of(plot)
+        rules = self._configured.get(plot)
+        if rules is None:
+            rules = self._configured[plot] = self._config.rules_of(plot)
         if card is not None:
             rules = replace(rules, model=card.id, thresholds=card.thresholds)
         return self.settings.over(plot, rules)
@@ -83,13 +86,14 @@ class Roster:
             prediction: None when no model serves the plot, or the one that does could not answer.
             beam: while the image filled.
         """
-        followed = self._plots.setdefault(arrival.plot, Followed())
+        followed = self._plots.get(arrival.plot)
+        earlier = Standing() if followed is None else followed.standing
         rules = self.rules(arrival.plot)
         taken_at = min(arrival.taken_at, now)
-        late = _is_older(taken_at, followed.standing.taken_at, now)
-        equal = not late and followed.pixels_sha256 == picture.pixels_sha256
-        before = Standing() if late else followed.standing
-        standing = _without_answer(rules, taken_at)
+        late = _is_older(taken_at, earlier.taken_at, now)
+        equal = self.equals_last(arrival.plot, picture)
+        before = Standing() if late else earlier
+        standing = _without_answer(rules, before, taken_at)
         if prediction is not None:
             standing = judge(prediction, beam, rules, before, taken_at, equal=equal)
         ruling = present(standing, beam_now, rules, now)
@@ -117,18 +121,15 @@ class Roster:
         if prediction is not None:
             verdict = _with_what_was_said(verdict, prediction, rules)
         if not late:
-            followed.standing, followed.shown = standing, verdict
-            followed.pixels_sha256, followed.prediction = picture.pixels_sha256, prediction
+            self._plots[arrival.plot] = Followed(standing, verdict, picture.pixels_sha256, prediction)
         return verdict
 
     def look_again(self, beam: Beam, now: datetime, cause: Cause = Cause.CLOCK) -> list[Verdict]:
         """The verdicts that time, beam or a person's change has altered since they were shown."""
         altered = []
         for plot, followed in self._plots.items():
-            if followed.shown is None:
-                continue
             ruling = present(followed.standing, beam, rules := self.rules(plot), now)
-            if ruling.status is followed.shown.status:
+            if not _differs(ruling, followed.shown):
                 continue
             followed.shown = replace(
                 followed.shown,
@@ -150,6 +151,7 @@ class Roster:
         Raises:
             ChangeRefused: it cannot be.
         """
+        check(change)
         old = self.settings.value(change.key, plot=change.plot, detector=change.detector)
         if old is None and change.plot is not None:
             old = _configured(self.rules(change.plot), change.key)
@@ -173,8 +175,19 @@ def _is_older(taken_at: datetime, newest: datetime | None, now: datetime) -> boo
     return newest is not None and taken_at < newest <= now + timedelta(seconds=CLOCK_SLACK_S)
 
 
-def _without_answer(rules: Rules, taken_at: datetime) -> Standing:
-    return Standing(reason=f"the model {rules.model} could not judge this image", taken_at=taken_at)
+def _differs(ruling: Ruling, shown: Verdict) -> bool:
+    # Other reasons grow older by the second; this one a person gave.
+    reworded = ruling.status is Status.DISABLED and ruling.reason != shown.reason
+    return reworded or ruling.status is not shown.status
+
+
+def _without_answer(rules: Rules, before: Standing, taken_at: datetime) -> Standing:
+    if rules.model is None:
+        return Standing(reason="no model served this plot when its newest image came", taken_at=taken_at)
+    reason = f"the model {rules.model} could not judge this image"
+    if before.earned in RAISED:
+        return Standing(before.earned, f"{reason}; {before.earned.name} until good images end it", taken_at=taken_at)
+    return Standing(reason=reason, taken_at=taken_at)
 
 
 def _with_what_was_said(verdict: Verdict, prediction: Prediction, rules: Rules) -> Verdict:

@@ -15,16 +15,16 @@ THRESHOLD = "threshold."
 LONGEST_SHELF_S = 7 * 86400
 LONGEST_DELAY = 1000
 
-Key = tuple[str, str | None, str | None]  # key, plot, detector
+Owner = tuple[str | None, str | None]  # plot, detector; neither for the hall
 
 
 class Settings:
     """The newest value of every setting that somebody changed."""
 
     def __init__(self, changes: Iterable[Change] = ()) -> None:
-        self._newest: dict[Key, Change] = {}
+        self._newest: dict[Owner, dict[str, Change]] = {}  # by owner, by key
         for change in sorted(changes, key=lambda change: change.at):
-            self._newest[_key(change)] = change
+            self._of(change.plot, change.detector)[change.key] = change
 
     def apply(self, change: Change) -> bool:
         """Take a change over; False if a newer one of the same setting is already held.
@@ -33,21 +33,21 @@ class Settings:
             ChangeRefused: its key or value is none that can be.
         """
         check(change)
-        held = self._newest.get(_key(change))
-        if held is not None and held.at > change.at:
+        held = self._of(change.plot, change.detector)
+        if change.key in held and held[change.key].at > change.at:
             return False
-        self._newest[_key(change)] = change
+        held[change.key] = change
         return True
 
     def value(self, key: str, *, plot: str | None = None, detector: str | None = None) -> float | None:
         """The value somebody gave this setting, or None."""
-        change = self._newest.get((key, plot, detector))
+        change = self._newest.get((plot, detector), {}).get(key)
         return None if change is None else change.value
 
     def over(self, plot: str, rules: Rules) -> Rules:
         """The rules of a plot with what people changed laid over them."""
-        mine = {key: change for (key, name, _), change in self._newest.items() if name == plot}
-        off = self._newest.get(("enabled", None, rules.detector))
+        mine = self._newest.get((plot, None), {})
+        off = self._newest.get((None, rules.detector), {}).get("enabled")
         changed: dict[str, Any] = {key: int(mine[key].value) for key in ("on_delay", "off_delay") if key in mine}
         labels = {key.removeprefix(THRESHOLD): c.value for key, c in mine.items() if key.startswith(THRESHOLD)}
         changed["thresholds"] = {**rules.thresholds, **{k: v for k, v in labels.items() if k in rules.thresholds}}
@@ -60,6 +60,9 @@ class Settings:
             if changed.get("enabled", True):
                 changed |= {"shelved_by": shelf.by, "reason": shelf.reason}
         return replace(rules, **changed)
+
+    def _of(self, plot: str | None, detector: str | None) -> dict[str, Change]:
+        return self._newest.setdefault((plot, detector), {})
 
 
 def check(change: Change) -> None:
@@ -89,7 +92,3 @@ def check(change: Change) -> None:
     )
     if not belongs or (change.detector is not None and change.key != "enabled"):
         raise ChangeRefused(f"{change.key}: is no setting of {change.plot or change.detector or 'the hall'}")
-
-
-def _key(change: Change) -> Key:
-    return change.key, change.plot, change.detector

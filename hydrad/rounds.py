@@ -1,0 +1,99 @@
+"""Once a second: what has time changed, and how is the daemon itself?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn, Protocol
+
+from hydrad import log
+from hydrad.domain import Health, Vitals
+from hydrad.pipeline import Pipeline
+from hydrad.pulse import Diagnosis, diagnose
+
+EVERY_S = 1.0
+
+_log = log.get("rounds")
+
+
+class Dial(Protocol):
+    """Whoever shows how the daemon is."""
+
+    async def show_vitals(self, vitals: Vitals) -> None:
+        """Show them."""
+        ...
+
+    async def tick(self, now: datetime) -> None:
+        """A second has passed: ages grow, the heart beats."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Rounds:
+    """Ages the statuses and takes the daemon's pulse.
+
+    Args:
+        ticked_at: the last sign of life (``time.monotonic()``) of each part that must keep ticking.
+        troubles: what is wrong though work goes on, by what one says about it.
+        waiting: files seen that have not come to rest.
+    """
+
+    pipeline: Pipeline
+    dials: Sequence[Dial]
+    ticked_at: Mapping[str, Callable[[], float]]
+    troubles: Mapping[str, Callable[[], bool]]
+    database_ok: Callable[[], bool]
+    model_ok: Callable[[], bool]
+    waiting: Callable[[], int]
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._idle_at = self.clock()
+        self._health = Health.OK
+
+    async def run(self) -> NoReturn:
+        """Make the rounds, for ever."""
+        while True:
+            await self.once()
+            await asyncio.sleep(EVERY_S)
+
+    async def once(self) -> None:
+        """One round."""
+        await self.pipeline.look_again()
+        vitals = self.vitals()
+        if vitals.health is not self._health:
+            self._health = vitals.health
+            _log.warning("health_changed", health=vitals.health.name, why=vitals.why)
+        for dial in self.dials:
+            await dial.show_vitals(vitals)
+            await dial.tick(self.pipeline.clock())
+
+    def vitals(self) -> Vitals:
+        """How the daemon is at this moment."""
+        diagnosis = self._diagnosis()
+        return Vitals(
+            health=diagnosis.health,
+            why=diagnosis.why,
+            beam=self.pipeline.beam.now(),
+            beam_on_above=self.pipeline.beam.on_above,
+            database_ok=self.database_ok(),
+            model_ok=self.model_ok(),
+            images_per_s=self.pipeline.pulse.images_per_s,
+            latency_s=self.pipeline.pulse.latency_s,
+            pending=self.waiting() + len(self.pipeline.backlog),
+        )
+
+    def _diagnosis(self) -> Diagnosis:
+        now = self.clock()
+        if not len(self.pipeline.backlog):
+            self._idle_at = now
+        stuck_for_s = now - max(self._idle_at, self.pipeline.pulse.last_beat or 0.0)
+        return diagnose(
+            now,
+            {name: ticked() for name, ticked in self.ticked_at.items()},
+            troubles={words: is_so() for words, is_so in self.troubles.items()},
+            stuck_for_s=stuck_for_s,
+        )

@@ -1,0 +1,141 @@
+"""Files that wait: whose turn it is, and that no plot overtakes itself."""
+
+import asyncio
+import itertools
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fakes import NOON, FakeWatcher, arrival, in_no_time, rest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hydrad.backlog import Backlog
+
+
+def at(seconds, plot="CDC_occupancy", **how):
+    return arrival(plot, NOON + timedelta(seconds=seconds), **how)
+
+
+def filled(*arrivals):
+    """A backlog and the watcher of all its files."""
+    backlog, watcher = Backlog(), FakeWatcher()
+    for one in arrivals:
+        backlog.put(one, watcher)
+    return backlog, watcher
+
+
+async def taken(backlog):
+    """All that can be taken, each done before the next."""
+    order = []
+    while len(backlog):
+        one, _ = await backlog.take()
+        order.append(one)
+        backlog.done(one)
+    return order
+
+
+@in_no_time
+async def test_a_file_comes_back_with_its_watcher():
+    backlog, watcher = filled(at(0))
+    assert await backlog.take() == (at(0), watcher)
+
+
+@in_no_time
+async def test_of_a_plot_the_newest_image_goes_first():
+    backlog, _ = filled(at(1), at(3), at(2))
+    assert await taken(backlog) == [at(3), at(2), at(1)]
+
+
+@in_no_time
+async def test_of_images_of_one_moment_the_one_written_last_goes_first():
+    early, late = at(0, name="a_0001.png"), at(0, name="a_0002.png")
+    late = replace(late, mtime_ns=late.mtime_ns + 1)
+    backlog, _ = filled(early, late)
+    assert await taken(backlog) == [late, early]
+
+
+@in_no_time
+async def test_the_plot_that_waited_longest_goes_first_and_then_queues_again():
+    backlog, _ = filled(at(0, "A"), at(1, "A"), at(0, "B"), at(0, "C"))
+    assert [one.plot for one in await taken(backlog)] == ["A", "B", "C", "A"]
+
+
+@in_no_time
+async def test_a_plot_in_hand_lets_others_pass():
+    backlog, _ = filled(at(0, "A"), at(1, "A"), at(0, "B"))
+    first, _ = await backlog.take()
+    second, _ = await backlog.take()
+    assert (first.plot, second.plot) == ("A", "B")
+    third = asyncio.create_task(backlog.take())
+    await rest()
+    assert not third.done()
+    assert len(backlog) == 3
+    backlog.done(first)
+    assert (await third)[0] == at(0, "A")
+
+
+@in_no_time
+async def test_a_newer_sighting_of_a_path_takes_the_place_of_the_older():
+    backlog, _ = filled(at(0, name="a.png"), at(5, name="a.png"))
+    assert len(backlog) == 1
+    assert await taken(backlog) == [at(5, name="a.png")]
+
+
+@in_no_time
+async def test_whoever_waits_for_a_file_is_told_of_it():
+    backlog, watcher = filled()
+    takers = [asyncio.create_task(backlog.take()) for _ in range(3)]
+    await rest()
+    for plot in ("A", "B", "C"):
+        backlog.put(at(0, plot), watcher)
+    assert {one.plot for one, _ in await asyncio.gather(*takers)} == {"A", "B", "C"}
+
+
+@in_no_time
+async def test_a_taker_that_gives_up_takes_nothing_along():
+    backlog, watcher = filled()
+    taker = asyncio.create_task(backlog.take())
+    await rest()
+    backlog.put(at(0), watcher)
+    taker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taker
+    assert (await backlog.take())[0] == at(0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 9), st.integers(0, 3)), max_size=30),
+    st.integers(1, 4),
+    st.lists(st.sampled_from([0, 0.01, 0.05, 0.3]), min_size=1, max_size=8).map(itertools.cycle),
+)
+@in_no_time
+async def test_every_file_is_taken_once_and_no_plot_is_in_two_hands(files, hands, pauses_s):
+    backlog, watcher = Backlog(), FakeWatcher()
+    in_hand, order = set(), []
+    sightings = [at(moment, plot, name=f"{plot}{number}.png") for plot, moment, number in files]
+
+    async def attend():
+        while True:
+            one, _ = await backlog.take()
+            assert one.plot not in in_hand
+            in_hand.add(one.plot)
+            await asyncio.sleep(next(pauses_s))
+            in_hand.remove(one.plot)
+            order.append(one)
+            backlog.done(one)
+
+    attendants = [asyncio.create_task(attend()) for _ in range(hands)]
+    for one in sightings:
+        backlog.put(one, watcher)
+        await asyncio.sleep(next(pauses_s))
+    await asyncio.sleep(60)
+    assert not any(attendant.done() for attendant in attendants)
+    for attendant in attendants:
+        attendant.cancel()
+    await asyncio.wait(attendants)
+    assert len(backlog) == 0
+    last = {one.path: one for one in sightings}
+    assert {one.path for one in order} == set(last)
+    assert set(last.values()) <= set(order)
+    assert set(order) <= set(sightings)
