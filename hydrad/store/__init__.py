@@ -1,0 +1,1 @@
+"""Everything that is kept: a journal on the local disk first, the data base when it answers."""

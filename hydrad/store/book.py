@@ -1,0 +1,290 @@
+"""The journal's file: one SQLite data base on the local disk, used by one thread of one process."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hydrad import log
+from hydrad.domain import Change, Outcome, Verdict
+from hydrad.errors import ConfigurationError, TryAgain
+from hydrad.store.columns import digest
+from hydrad.store.packing import Parcel, pack, pack_change, pack_verdict
+from hydrad.store.seen import Sighting
+
+_log = log.get("store")
+
+_VERSION = 1
+_TABLES = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE outgoing (id INTEGER PRIMARY KEY AUTOINCREMENT, document TEXT NOT NULL, heatmap BLOB);
+CREATE TABLE refused (
+    id INTEGER PRIMARY KEY, at TEXT NOT NULL, why TEXT NOT NULL, document TEXT NOT NULL, heatmap BLOB
+);
+CREATE TABLE seen (
+    path BLOB PRIMARY KEY, facts BLOB NOT NULL, outgoing INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX seen_gone ON seen (outgoing) WHERE gone;
+CREATE TABLE standing (plot BLOB PRIMARY KEY, verdict TEXT NOT NULL, pixels_sha256 TEXT) WITHOUT ROWID;
+CREATE TABLE settings (scope BLOB PRIMARY KEY, at_us INTEGER NOT NULL, change TEXT NOT NULL) WITHOUT ROWID;
+"""
+_SPARE_PAGES = 4096  # of 4 KiB: free space kept for the next outage
+_PAGES_AT_ONCE = 512
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+
+class DamagedBook(TryAgain):
+    """The file is no journal any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is written at one time: a parcel, and the hash of the pixels its verdict is about."""
+
+    parcel: Parcel
+    pixels_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A packed parcel that waits for the data base."""
+
+    id: int
+    document: str
+    heatmap: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A parcel the data base will never take, and why."""
+
+    id: int
+    why: str
+
+
+def open_book(path: Path) -> Book:
+    """Open a journal's file or begin one; a damaged file is set aside, loudly.
+
+    Raises:
+        ConfigurationError: the file cannot be written, another daemon holds it, or a newer program wrote it.
+        TryAgain: the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ConfigurationError(f"store.journal: {path.parent}: {fault.strerror or fault}") from fault
+    try:
+        return Book(path)
+    except DamagedBook as fault:
+        set_aside(path, fault)
+        return Book(path)
+
+
+def set_aside(path: Path, fault: DamagedBook) -> None:
+    """Rename a damaged journal and what belongs to it, so that somebody can look into it."""
+    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
+    _log.critical("journal_damaged", path=str(path), kept_as=f"{path.name}.damaged-{stamp}", why=str(fault))
+
+
+class Book:
+    """The open file; see :func:`open_book`. Every method is one transaction that is on the disk when it returns.
+
+    Every method raises TryAgain when the disk is full or away (then nothing was written), DamagedBook when the file is
+    no journal any more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with _translated(opening=path):
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        try:
+            self._prepare(path)
+        except BaseException:
+            self._connection.close()
+            raise
+        self.identity = self.fact("identity") or ""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def write(self, pages: Iterable[Page]) -> Sequence[tuple[bytes, bytes]]:
+        """Put these pages down together; return the packed sightings they hold by the digests of their paths."""
+        with self._transaction():
+            return [sighting for page in pages if (sighting := self._write(page)) is not None]
+
+    def outgoing(self, limit: int) -> Sequence[Outgoing]:
+        """The oldest parcels that wait."""
+        with _translated():
+            rows = self._connection.execute("SELECT id, document, heatmap FROM outgoing ORDER BY id LIMIT ?", (limit,))
+            return [Outgoing(*row) for row in rows]
+
+    def waiting(self) -> int:
+        """How many parcels wait."""
+        with _translated():
+            return int(self._connection.execute("SELECT count(*) FROM outgoing").fetchone()[0])
+
+    def delivered(self, ids: Sequence[int], refused: Sequence[Refusal]) -> Sequence[bytes]:
+        """Strike out what has reached the data base and set aside what never will; return the paths now forgotten."""
+        with self._transaction() as connection:
+            now = datetime.now(UTC).isoformat()
+            connection.executemany(
+                "INSERT INTO refused SELECT id, ?, ?, document, heatmap FROM outgoing WHERE id = ?",
+                [(now, refusal.why, refusal.id) for refusal in refused],
+            )
+            forgotten: list[bytes] = []
+            for number in ids:
+                connection.execute("DELETE FROM outgoing WHERE id = ?", (number,))
+                rows = connection.execute("DELETE FROM seen WHERE outgoing = ? AND gone RETURNING path", (number,))
+                forgotten += [path for (path,) in rows]
+        self._shrink()
+        return forgotten
+
+    def forget(self, paths: Sequence[bytes]) -> Sequence[bytes]:
+        """Forget sightings by the digests of their paths; those not yet delivered are forgotten when they are."""
+        with self._transaction() as connection:
+            forgotten = []
+            for path in paths:
+                connection.execute("UPDATE seen SET gone = 1 WHERE path = ?", (path,))
+                rows = connection.execute(
+                    "DELETE FROM seen WHERE path = ? AND outgoing NOT IN (SELECT id FROM outgoing) RETURNING path",
+                    (path,),
+                )
+                forgotten += [path for (path,) in rows]
+            return forgotten
+
+    def seen(self) -> Iterator[tuple[bytes, bytes]]:
+        """Packed sightings by the digests of their paths; those whose file is gone count as well until delivered."""
+        with _translated():
+            yield from self._connection.execute("SELECT path, facts FROM seen")
+
+    def standings(self) -> Sequence[tuple[str, str | None]]:
+        """Each plot's last shown verdict as text, and its pixels' hash."""
+        with _translated():
+            return self._connection.execute("SELECT verdict, pixels_sha256 FROM standing").fetchall()
+
+    def settings(self) -> Sequence[str]:
+        """The newest change of each setting as text, oldest first."""
+        with _translated():
+            return [text for (text,) in self._connection.execute("SELECT change FROM settings ORDER BY at_us")]
+
+    def adopt(self, changes: Iterable[Change], cursor: int) -> None:
+        """Take over changes that the data base has, up to its row ``cursor``."""
+        with self._transaction():
+            for change in changes:
+                self._settle(change)
+            self._note("settings_cursor", str(cursor))
+
+    def fact(self, name: str) -> str | None:
+        """A word kept under a name, or None."""
+        with _translated():
+            row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+            return None if row is None else str(row[0])
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a word under a name."""
+        with self._transaction():
+            self._note(name, value)
+
+    def _prepare(self, path: Path) -> None:
+        connection = self._connection
+        with _translated(opening=path):
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # two daemons on one journal would lose parcels
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL").close()
+            connection.execute("PRAGMA synchronous = FULL")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if sound != "ok":
+            raise DamagedBook(f"the journal is damaged: {sound}")
+        if version == 0:
+            self._begin()
+        elif version != _VERSION:
+            raise ConfigurationError(f"store.journal: {path} was written by another version of this program")
+
+    def _begin(self) -> None:
+        with self._transaction() as connection:
+            for statement in filter(str.strip, _TABLES.split(";")):
+                connection.execute(statement)
+            self._note("identity", uuid.uuid4().hex)
+            # Numbers never used before: what is struck out by number must not be a parcel of an older, damaged file.
+            connection.execute("INSERT INTO sqlite_sequence VALUES ('outgoing', ?)", (time.time_ns() // 1000,))
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        with _translated():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:  # whatever was raised, and not for SQLite to have rolled back already
+                    connection.execute("ROLLBACK")
+
+    def _shrink(self) -> None:
+        # A long outage leaves a large file; give back a little at a time, never while somebody waits for long.
+        with _translated():
+            (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+            if free > _SPARE_PAGES:
+                self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+
+    def _write(self, page: Page) -> tuple[bytes, bytes] | None:
+        parcel, entry = page.parcel, page.parcel.entry
+        row = self._connection.execute("INSERT INTO outgoing (document, heatmap) VALUES (?, ?)", pack(parcel))
+        if parcel.verdict is not None and not parcel.verdict.superseded:
+            self._stand(parcel.verdict, page.pixels_sha256)
+        if parcel.change is not None:
+            self._settle(parcel.change)
+        if entry is None or entry.outcome is Outcome.PENDING:  # a pending file is to be looked at after a restart
+            return None
+        path = digest(entry.path)
+        facts = Sighting(entry.size, entry.mtime_ns, entry.outcome, entry.reason, entry.sha256).pack()
+        self._connection.execute(
+            "INSERT OR REPLACE INTO seen (path, facts, outgoing) VALUES (?, ?, ?)", (path, facts, row.lastrowid)
+        )
+        return path, facts
+
+    def _stand(self, verdict: Verdict, pixels_sha256: str | None) -> None:
+        self._connection.execute(
+            "INSERT INTO standing VALUES (?, ?, ?) ON CONFLICT (plot) DO UPDATE SET verdict = excluded.verdict, "
+            "pixels_sha256 = coalesce(excluded.pixels_sha256, pixels_sha256)",
+            (digest(verdict.plot), pack_verdict(verdict), pixels_sha256),
+        )
+
+    def _settle(self, change: Change) -> None:
+        scope = digest(change.key, change.plot, change.detector)
+        self._connection.execute(
+            "INSERT INTO settings VALUES (?, ?, ?) ON CONFLICT (scope) DO UPDATE SET at_us = excluded.at_us, "
+            "change = excluded.change WHERE excluded.at_us >= at_us",
+            (scope, round(change.at.timestamp() * 1e6), pack_change(change)),
+        )
+
+    def _note(self, name: str, value: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+
+@contextmanager
+def _translated(opening: Path | None = None) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as fault:
+        code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _DAMAGED:
+            raise DamagedBook(f"the journal is damaged: {fault}") from fault
+        if opening is not None and code not in _DISK:
+            raise ConfigurationError(f"store.journal: {opening}: {fault}; does another daemon use it?") from fault
+        if isinstance(fault, sqlite3.OperationalError):
+            raise TryAgain(f"the journal cannot be written: {fault}") from fault
+        raise

@@ -1,0 +1,189 @@
+"""A batch of parcels into the data base, in the transaction it is handed.
+
+Everything has a key that is looked for first, so a parcel that comes again changes nothing. Two writers that put the
+same row there at once make one of them fail on that key; trying again finds the row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from hydrad.domain import LedgerEntry, Outcome, Verdict
+from hydrad.store.columns import digest
+from hydrad.store.packing import Parcel
+from hydrad.store.places import add_labels, move_standings, named, see_runs
+from hydrad.store.rows import change_row, heatmap_columns, sighting_digest, verdict_row
+from hydrad.store.tables import detectors, files, images, plots, settings, tallies, verdicts
+
+ImageKey = tuple[str, int]  # sha256, plot
+
+
+def write_parcels(connection: Connection, parcels: Sequence[Parcel]) -> None:
+    """Write what these parcels hold and is not there yet."""
+    found = [parcel.verdict for parcel in parcels if parcel.verdict is not None]
+    entries = [parcel.entry for parcel in parcels if parcel.entry is not None]
+    plot_names = {verdict.plot for verdict in found} | {entry.plot for entry in entries if entry.plot is not None}
+    plot_ids = named(connection, plots, plot_names)
+    detector_ids = named(connection, detectors, {verdict.detector for verdict in found})
+    add_labels(connection, found, plot_ids)
+    see_runs(connection, entries)
+    image_ids = _write_images(connection, parcels, plot_ids)
+    verdict_ids = _write_verdicts(connection, parcels, plot_ids, detector_ids, image_ids)
+    _write_files(connection, parcels, plot_ids, verdict_ids)
+    move_standings(connection, found, plot_ids, detector_ids, verdict_ids)
+    write_changes(connection, [parcel for parcel in parcels if parcel.change is not None])
+
+
+def write_changes(connection: Connection, parcels: Sequence[Parcel]) -> None:
+    """Add these changes to the history of settings; their rows' order is the order in which they become visible."""
+    if not parcels:
+        return
+    # Whoever follows the history by row number would miss a row that is committed after a higher one: wait in line.
+    connection.execute(select(settings.c.id).order_by(settings.c.id.desc()).limit(1).with_for_update())
+    rows = {
+        digest(parcel.token): change_row(parcel.change, parcel.token, parcel.origin or None)
+        for parcel in parcels
+        if parcel.change is not None
+    }
+    there = connection.scalars(select(settings.c.digest).where(settings.c.digest.in_(list(rows))))
+    for known in there.all():
+        del rows[bytes(known)]
+    if rows:
+        connection.execute(insert(settings), list(rows.values()))
+
+
+def _write_images(
+    connection: Connection, parcels: Sequence[Parcel], plot_ids: Mapping[str, int]
+) -> Mapping[ImageKey, int]:
+    rows: dict[ImageKey, dict[str, Any]] = {}
+    for parcel in parcels:
+        entry, image, verdict = parcel.entry, parcel.image, parcel.verdict
+        if entry is not None and image is not None and entry.plot is not None and entry.sha256 is not None:
+            plot_id = plot_ids[entry.plot]
+            facts = {
+                "sha256": entry.sha256,
+                "plot_id": plot_id,
+                "size": image.size,
+                "format": image.format,
+                "width": image.width,
+                "height": image.height,
+                "path": entry.path,
+                "run": entry.run,
+                "chunk": None if verdict is None else verdict.chunk,
+                "taken_at": None if verdict is None else verdict.taken_at,
+                "kept": True,
+            }
+            rows.setdefault((entry.sha256, plot_id), facts)
+    hashes = {sha256 for sha256, _ in rows} | {
+        parcel.verdict.sha256 for parcel in parcels if parcel.verdict is not None and parcel.verdict.sha256 is not None
+    }
+    known = _image_ids(connection, hashes)
+    if missing := [row for key, row in rows.items() if key not in known]:
+        connection.execute(insert(images), missing)
+        known |= _image_ids(connection, {row["sha256"] for row in missing})
+    return known
+
+
+def _image_ids(connection: Connection, hashes: set[str]) -> dict[ImageKey, int]:
+    if not hashes:
+        return {}
+    rows = connection.execute(
+        select(images.c.id, images.c.sha256, images.c.plot_id).where(images.c.sha256.in_(list(hashes)))
+    )
+    return {(row.sha256, row.plot_id): row.id for row in rows}
+
+
+def _write_verdicts(
+    connection: Connection,
+    parcels: Sequence[Parcel],
+    plot_ids: Mapping[str, int],
+    detector_ids: Mapping[str, int],
+    image_ids: Mapping[ImageKey, int],
+) -> Mapping[bytes, int]:
+    rows: dict[bytes, dict[str, Any]] = {}
+    for parcel in parcels:
+        if (verdict := parcel.verdict) is not None:
+            plot_id = plot_ids[verdict.plot]
+            image_id = None if verdict.sha256 is None else image_ids.get((verdict.sha256, plot_id))
+            row = verdict_row(verdict, plot_id, detector_ids[verdict.detector], image_id)
+            rows.setdefault(row["digest"], row | heatmap_columns(parcel.heatmap))
+    known = _verdict_ids(connection, list(rows))
+    if missing := [row for key, row in rows.items() if key not in known]:
+        connection.execute(insert(verdicts), missing)
+        known |= _verdict_ids(connection, [row["digest"] for row in missing])
+    return known
+
+
+def _verdict_ids(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
+    if not digests:
+        return {}
+    rows = connection.execute(select(verdicts.c.id, verdicts.c.digest).where(verdicts.c.digest.in_(digests)))
+    return {bytes(row.digest): row.id for row in rows}
+
+
+def _write_files(
+    connection: Connection,
+    parcels: Sequence[Parcel],
+    plot_ids: Mapping[str, int],
+    verdict_ids: Mapping[bytes, int],
+) -> None:
+    last: dict[bytes, tuple[LedgerEntry, Verdict | None]] = {}
+    for parcel in parcels:
+        if (entry := parcel.entry) is not None:
+            key = sighting_digest(entry)
+            if key not in last or _later(entry, last[key][0].done_at):
+                last[key] = entry, parcel.verdict
+    if not last:
+        return
+    there = connection.execute(
+        select(files.c.digest, files.c.outcome, files.c.done_at).where(files.c.digest.in_(list(last))).with_for_update()
+    )
+    known = {bytes(row.digest): row for row in there}
+    moved: Counter[Outcome] = Counter()
+    missing = []
+    for key, (entry, verdict) in last.items():
+        row = {
+            "digest": key,
+            "path": entry.path,
+            "path_digest": digest(entry.path),
+            "size": entry.size,
+            "mtime_ns": entry.mtime_ns,
+            "sha256": entry.sha256,
+            "outcome": entry.outcome,
+            "reason": entry.reason,
+            "plot_id": None if entry.plot is None else plot_ids[entry.plot],
+            "verdict_id": None if verdict is None else verdict_ids[digest(verdict.key)],
+            "run": entry.run,
+            "seen_at": entry.seen_at,
+            "done_at": entry.done_at,
+            "submission": entry.submission,
+        }
+        if key not in known:
+            missing.append(row)
+        elif _later(entry, known[key].done_at):
+            connection.execute(update(files).where(files.c.digest == key).values(row))
+            moved[known[key].outcome] -= 1
+        else:
+            continue
+        moved[entry.outcome] += 1
+    if missing:
+        connection.execute(insert(files), missing)
+    _count(connection, moved)
+
+
+def _later(entry: LedgerEntry, done_at: Any) -> bool:
+    """True if this entry says more of a file than one done at ``done_at`` (None: pending)."""
+    return entry.done_at is not None and (done_at is None or entry.done_at > done_at)
+
+
+def _count(connection: Connection, moved: Mapping[Outcome, int]) -> None:
+    for outcome, difference in moved.items():
+        changed = connection.execute(
+            update(tallies).where(tallies.c.outcome == outcome).values(files=tallies.c.files + difference)
+        )
+        if changed.rowcount == 0:
+            connection.execute(insert(tallies).values(outcome=outcome, files=difference))
