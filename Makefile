@@ -38,10 +38,10 @@ lint: prepare
 	$(BIN)/lint-imports
 
 bench: prepare
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/hydrad bench $(ARGS)
 
 bundle: setup
-	$(BIN)/python -m hydrad.train.shipped $(ARGS)
+	$(BIN)/python -m hydrad.schooling --replace $(ARGS)
 
 lock: prepare
 	scripts/lock

@@ -50,6 +50,11 @@ os.environ |= {
 }
 _turn = itertools.cycle(PORTS)
 
+# libca would start a repeater program, which pyepics does not ship, and leave a dead child behind: where the port is
+# taken it believes that there is one.
+_repeater = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+_repeater.bind(("127.0.0.1", REPEATER_PORT))
+
 
 def server_port() -> int:
     """A port on which the clients of this process look for servers; the stock is gone round in turn."""

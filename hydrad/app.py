@@ -1,0 +1,196 @@
+"""The composition root: builds everything from the configuration, names the tasks, lives until told."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import NoReturn
+
+from hydrad import log
+from hydrad.beam import monitor
+from hydrad.classify.fixed import FixedClassifier
+from hydrad.classify.service import ModelService
+from hydrad.config import Config, FixedClassify
+from hydrad.desk import Desk
+from hydrad.domain import Verdict
+from hydrad.errors import HydradError, StoreAway
+from hydrad.images import ImageReader
+from hydrad.ioc.server import Ioc
+from hydrad.library import Library
+from hydrad.mailbox import Mailbox
+from hydrad.pipeline import Pipeline
+from hydrad.roster import Roster
+from hydrad.rounds import Rounds
+from hydrad.settings import Settings
+from hydrad.store.delivery import Delivery
+from hydrad.store.journal import Journal
+from hydrad.store.queries import Store
+from hydrad.watchers import watcher_of
+from hydrad.watchers.layouts import Names
+from hydrad.watchers.replay import ReplayWatcher
+
+HANDS = 2  # images in hand beyond a full batch, so that one is decoded while another is computed
+
+_log = log.get("app")
+
+
+class Told(Exception):
+    """Somebody asked the daemon to stop."""
+
+
+class RootTaskEnded(HydradError):
+    """A task that lives for ever has ended: everything stops, and whoever watches the daemon starts it again."""
+
+
+def run(config: Config) -> None:
+    """Live until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: before anything has begun.
+        HydradError: a root task ended.
+    """
+    try:
+        asyncio.run(live(config))
+    except ExceptionGroup as faults:
+        known = faults.subgroup(HydradError)
+        if known is None:
+            raise
+        first: BaseException = known
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from faults
+
+
+def _meet(store: Store) -> None:
+    """Refuse a data base of another schema at once; one that is away is waited for while the daemon works."""
+    try:
+        store.ping()
+    except StoreAway as why:
+        _log.warning("data_base_away", why=str(why), so="verdicts wait in the journal")
+
+
+async def live(config: Config) -> None:
+    """Build the house, let its tasks run, and leave in order when told."""
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(config.store.journal, config.store.images))
+        store = stack.enter_context(Store(config.store_url()))
+        await asyncio.to_thread(_meet, store)
+        delivery = stack.enter_context(Delivery(journal, store))
+        classifier = _classifier(config, stack)
+        library = Library(config.store.models, classifier, {model.id: model.state for model in journal.models()})
+        await library.serve()
+        beam = stack.enter_context(monitor(config.beam))
+        roster = Roster(config, classifier.card, Settings(journal.settings()))
+        beam.on_above = roster.settings.value("beam.on_above") or beam.on_above
+        roster.restore(journal.standings().values())
+        pipeline = Pipeline(
+            decode=stack.enter_context(ImageReader()),
+            classifier=classifier,
+            beam=beam,
+            roster=roster,
+            sinks=[],
+            ledger=journal,
+            fill_s=config.beam.window_s,
+            patience_s=min((watch.patience_s for watch in config.watch), default=30.0),
+        )
+        desk = Desk(pipeline)
+        ioc = Ioc(config.ioc, controls=desk, hall=config.hall.name, units=config.beam.units)
+        desk.panel = ioc
+        panel = _NewPlots(ioc, roster)
+        pipeline.sinks = [ioc, panel]
+        tray = stack.enter_context(ReplayWatcher(Names(watch, config.hall.zone) for watch in config.watch))
+        watchers = [stack.enter_context(watcher_of(watch, config.hall.zone, journal.seen)) for watch in config.watch]
+        mailbox = stack.enter_context(Mailbox(store, journal, desk, tray, library))
+        rounds = Rounds(
+            pipeline=pipeline,
+            dials=[ioc, mailbox],
+            ticked_at={
+                **{f"the watch of {w.root}": partial(getattr, w, "ticked_at") for w in watchers},
+                "the classifier": lambda: classifier.ticked_at,
+            },
+            troubles={
+                "the data base does not answer": lambda: not delivery.ok and delivery.waiting > 0,
+                "a model was refused": lambda: not library.ok,
+            },
+            database_ok=lambda: delivery.ok or not delivery.waiting,
+            model_ok=lambda: library.ok,
+            waiting=lambda: sum(watcher.pending for watcher in watchers),
+        )
+        await _take_up(pipeline)
+        tasks: dict[str, Callable[[], Awaitable[object]]] = {
+            "ioc": ioc.run,
+            "beam": beam.run,
+            "classifier": classifier.run,
+            "delivery": delivery.run,
+            "mailbox": mailbox.run,
+            "rounds": rounds.run,
+            "submissions": partial(pipeline.follow, tray),
+            **{f"watch {watcher.root}": partial(pipeline.follow, watcher) for watcher in watchers},
+            **{f"attend {n}": pipeline.attend for n in range(config.classify.batch + HANDS)},
+        }
+        await _until_told(tasks, ioc)
+
+
+def _classifier(config: Config, stack: ExitStack) -> ModelService | FixedClassifier:
+    section = config.classify
+    if isinstance(section, FixedClassify):
+        return stack.enter_context(FixedClassifier(section.scores))
+    return stack.enter_context(ModelService(batch=section.batch, max_wait_ms=section.max_wait_ms))
+
+
+class _NewPlots:
+    """A sink that shows the rules of a plot when it is first heard of."""
+
+    name = "rules"
+
+    def __init__(self, ioc: Ioc, roster: Roster) -> None:
+        self._ioc = ioc
+        self._roster = roster
+        self._models: dict[str, str | None] = {}
+
+    async def tell(self, verdict: Verdict) -> None:
+        rules = self._roster.rules(verdict.plot)
+        if self._models.get(verdict.plot, "") != rules.model:
+            self._models[verdict.plot] = rules.model
+            await self._ioc.show_rules(verdict.plot, rules)
+
+
+async def _take_up(pipeline: Pipeline) -> None:
+    """Show what an earlier daemon knew, as it stands after the time in between."""
+    pipeline.roster.look_again(pipeline.beam.now(), pipeline.clock())
+    for plot in pipeline.roster:
+        shown = pipeline.roster.shown(plot)
+        if shown is not None:
+            await pipeline.tell(shown)
+
+
+async def _until_told(tasks: dict[str, Callable[[], Awaitable[object]]], ioc: Ioc) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, work in tasks.items():
+                group.create_task(_for_ever(name, work), name=name)
+            group.create_task(_signals(ioc), name="signals")
+    except* Told:
+        _log.info("stopped")
+
+
+async def _for_ever(name: str, work: Callable[[], Awaitable[object]]) -> NoReturn:
+    await work()
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():  # a server that answers cancellation by returning
+        raise asyncio.CancelledError
+    raise RootTaskEnded(f"{name} has ended by itself")
+
+
+async def _signals(ioc: Ioc) -> NoReturn:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await ioc.serving.wait()
+    _log.info("ready")
+    await told.wait()
+    await ioc.farewell("hydrad was stopped")
+    raise Told

@@ -1,0 +1,80 @@
+"""What a client can read, monitor and put: a record's value or one of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntFlag
+from typing import Protocol
+
+from hydrad.errors import ChangeRefused
+from hydrad.ioc.alarm import Alarm
+from hydrad.ioc.controls import Who
+from hydrad.ioc.wire import STRING_BYTES, Dbr, Value
+
+Encoded = dict[tuple[int, int], tuple[bytes, int]]  # by DBR type and count: each form of an event is made once
+
+
+class Event(IntFlag):
+    """What a subscriber wants to hear of, by the numbers of CA's event mask."""
+
+    VALUE = 1
+    LOG = 2
+    ALARM = 4
+    PROPERTY = 8
+
+
+ALL = Event.VALUE | Event.LOG | Event.ALARM
+
+
+class Listener(Protocol):
+    """A subscription of a client."""
+
+    mask: int
+
+    def news(self, encoded: Encoded) -> None:
+        """The channel has something new."""
+        ...
+
+
+class Channel:
+    """What a client can connect to.
+
+    ``capacity`` are its elements, and ``room`` the bytes of its text when it is read with ``$``. ``limits`` are upper
+    and lower display, upper alarm, upper and lower warning, lower alarm, upper and lower control limit, as CA has them.
+    """
+
+    __slots__ = ("listeners",)
+
+    native: Dbr
+    capacity: int = 1
+    room: int = STRING_BYTES
+    units: str = ""
+    precision: int = 0
+    states: Sequence[str] = ()
+    limits: Sequence[float] = (0.0,) * 8
+    rtyp: str
+    name: str
+    value: Value
+    alarm: Alarm
+    stamp: float
+    acknowledge: tuple[int, int]
+
+    def __init__(self) -> None:
+        self.listeners: tuple[Listener, ...] = ()
+
+    def announce(self, events: int) -> None:
+        """Tell the subscribers that asked for one of these events."""
+        if not self.listeners:
+            return
+        encoded: Encoded = {}
+        for listener in self.listeners:
+            if listener.mask & events:
+                listener.news(encoded)
+
+    async def put(self, value: Value, who: Who) -> None:  # noqa: ARG002  what any channel is handed
+        """Take what a client wrote; raise ChangeRefused, with a sentence, and change nothing."""
+        raise ChangeRefused("is read-only")
+
+    def acknowledge_alarm(self, *, severity: int | None = None, transient: int | None = None) -> None:
+        """Take what an alarm handler wrote to ACKS or ACKT; raise ChangeRefused where there is no alarm of its own."""
+        raise ChangeRefused(f"has no alarm of its own to acknowledge ({severity=}, {transient=})")

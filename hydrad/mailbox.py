@@ -1,0 +1,125 @@
+"""What verbs and pages leave in the data base for the daemon, and the daemon's sign of life there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self, TypeVar
+
+from hydrad import __version__, log
+from hydrad.desk import Desk
+from hydrad.domain import Vitals
+from hydrad.errors import StoreAway
+from hydrad.library import Library
+from hydrad.store.journal import Journal
+from hydrad.store.queries import Store
+from hydrad.store.rows import FiledChange, Heartbeat, Submission
+from hydrad.watchers.replay import ReplayWatcher
+
+LOOK_EVERY_S = 0.5
+BEAT_EVERY_S = 2.0
+
+_log = log.get("mailbox")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What was found at one look."""
+
+    changes: Sequence[FiledChange]
+    submissions: Sequence[Submission]
+
+
+class Mailbox:
+    """Looks into the data base for changes and submissions; a context manager whose :meth:`run` is a root task.
+
+    While the data base is away it waits: the delivery says so, once.
+    """
+
+    def __init__(self, store: Store, journal: Journal, desk: Desk, tray: ReplayWatcher, library: Library) -> None:
+        self._store = store
+        self._journal = journal
+        self._desk = desk
+        self._tray = tray
+        self._library = library
+        self._vitals: Vitals | None = None
+        self._began_at = datetime.now(UTC)
+        self._beat_at = float("-inf")
+        self._told_library = False
+        self._first = True  # then what an earlier daemon took and did not finish is taken again
+
+    def __enter__(self) -> Self:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="mailbox")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    async def show_vitals(self, vitals: Vitals) -> None:
+        """What the next sign of life shall say."""
+        self._vitals = vitals
+
+    async def tick(self, now: datetime) -> None:
+        """Nothing that grows old by the second stands here."""
+
+    async def run(self) -> NoReturn:
+        """Look, for ever."""
+        while True:
+            try:
+                await self._register()
+                await self._beat()
+                await self._open(await self._away(self._look))
+            except StoreAway as why:
+                _log.debug("nobody_answers", why=str(why))
+                await asyncio.sleep(BEAT_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _look(self) -> Mail:
+        submissions = self._store.take_submissions(again=self._first)
+        self._first = False
+        return Mail(self._store.settings_after(self._journal.cursor), submissions)
+
+    async def _open(self, mail: Mail) -> None:
+        for filed in mail.changes:
+            if filed.origin != self._journal.identity:
+                await self._desk.adopt(filed.change)
+        if mail.changes:
+            await self._journal.adopt(mail.changes)
+        for submission in mail.submissions:
+            _log.info("file_handed_in", path=submission.path, by=submission.by, plot=submission.plot)
+            self._tray.submit(Path(submission.path), plot=submission.plot, run=submission.run, submission=submission.id)
+
+    async def _beat(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._vitals is None or now - self._beat_at < BEAT_EVERY_S:
+            return
+        beat = Heartbeat(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._began_at,
+            beat_at=datetime.now(UTC),
+            version=__version__,
+            health=self._vitals.health,
+            why=self._vitals.why,
+            pending=self._vitals.pending,
+        )
+        await self._away(lambda: self._store.beat(beat))
+        self._beat_at = now
+
+    async def _register(self) -> None:
+        if self._told_library:
+            return
+        await self._away(lambda: self._library.register(self._store))
+        await self._journal.keep_models(await self._away(self._store.models))
+        self._told_library = True
+
+    async def _away(self, ask: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, ask)

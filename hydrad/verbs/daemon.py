@@ -1,0 +1,16 @@
+"""`hydrad run`: the daemon."""
+
+from __future__ import annotations
+
+import argparse
+
+from hydrad import config, log
+
+
+def run(options: argparse.Namespace) -> None:
+    """Follow, judge, publish and keep, until told to stop."""
+    log.configure(level=options.log_level)
+    settings = config.load(config.find(options.config), folders=True)
+    from hydrad import app  # noqa: PLC0415  a wrong configuration is told at once, without loading everything first
+
+    app.run(settings)

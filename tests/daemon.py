@@ -1,0 +1,164 @@
+"""The real daemon as a process, with a hall's folder, a data base and a port of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import epics
+from epics_env import random_prefix, server_port
+from PIL import Image
+
+TOML = """\
+[hall]
+name = "TEST"
+timezone = "America/New_York"
+
+[store]
+url = "{url}"
+
+[ioc]
+prefix = "{prefix}:"
+port = {port}
+
+{beam}
+{classify}
+[[watch]]
+root = "dumps"
+layout = "{layout}"
+settle_ms = 100
+patience_s = {patience_s}
+rescan_s = 1
+
+[defaults]
+on_delay = 2
+off_delay = 2
+{defaults}
+"""
+FIXED_BEAM = '[beam]\nkind = "fixed"\n'
+START_WITHIN_S = 60.0
+
+
+class Daemon:
+    """``hydrad run`` below a folder; a context manager that ends it."""
+
+    def __init__(self, home: Path, *, url: str = "", layout: str = "plain", **parts: Any) -> None:
+        self.home = home
+        self.root = home / "dumps"
+        self.root.mkdir()
+        self.prefix = random_prefix()
+        self.port = server_port()
+        self.settings = home / "hydra.toml"
+        self.log = home / "hydrad.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pvs: dict[str, epics.PV] = {}
+        scores = parts.get("scores")
+        self.environment = dict(parts.get("environment", {}))
+        self.settings.write_text(
+            TOML.format(
+                url=url or "sqlite:///hydra.db",
+                prefix=self.prefix,
+                port=self.port,
+                layout=layout,
+                beam=parts.get("beam", FIXED_BEAM),
+                classify="" if scores is None else f'[classify]\nkind = "fixed"\nscores = {toml_table(scores)}\n',
+                patience_s=parts.get("patience_s", 1),
+                defaults=parts.get("defaults", ""),
+            )
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pv in self._pvs.values():
+            pv.disconnect()
+        self.kill()
+
+    def start(self) -> Self:
+        """Return when it says that it is ready."""
+        before = self.log.read_text().count('"ready"') if self.log.exists() else 0
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hydrad", "run", "-c", str(self.settings)],
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self.until(lambda: self.log.read_text().count('"ready"') > before, START_WITHIN_S)
+        return self
+
+    def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> int:
+        """Ask it to stop; the exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(20)
+        self._process = None
+        return status
+
+    def until(self, holds: Callable[[], object], within_s: float = 20.0) -> None:
+        """Wait until it holds; fail when it does not in time, or when the daemon ends."""
+        deadline = time.monotonic() + within_s
+        while not holds():
+            if self._process is not None and self._process.poll() is not None:
+                raise AssertionError(f"the daemon ended:\n{self.log.read_text()[-3000:]}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"did not come true within {within_s} s:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.05)
+
+    def ask(self, *arguments: str, status: int = 0) -> str:
+        """What a verb prints."""
+        answer = subprocess.run(
+            [sys.executable, "-m", "hydrad", *arguments, "-c", str(self.settings)],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+        assert answer.returncode == status, answer.stdout + answer.stderr
+        return answer.stdout
+
+    def ask_json(self, *arguments: str, status: int = 0) -> list[dict[str, Any]]:
+        """What a verb prints with ``--json``, object by object."""
+        return [json.loads(line) for line in self.ask(*arguments, "--json", status=status).splitlines()]
+
+    def counts(self) -> Mapping[str, int]:
+        """The ledger's."""
+        return self.ask_json("ledger")[0]
+
+    def pv(self, name: str) -> epics.PV:
+        """A PV of this hall, connected."""
+        if name not in self._pvs:
+            self._pvs[name] = epics.PV(f"{self.prefix}:{name}", form="time", auto_monitor=True)
+        pv = self._pvs[name]
+        assert pv.wait_for_connection(15), f"{pv.pvname} does not connect:\n{self.log.read_text()[-2000:]}"
+        return pv
+
+    def land(self, name: str, shade: int, *, folder: str = "") -> Path:
+        """Let an image appear in the watched folder, whole."""
+        aside = self.home / "aside.png"
+        Image.new("RGB", (64, 48), (shade % 256, shade // 256, 7)).save(aside)
+        target = self.root / folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return aside.rename(target)
+
+
+def toml_table(words: Mapping[str, float]) -> str:
+    """An inline table."""
+    return "{ " + ", ".join(f"{key} = {value}" for key, value in words.items()) + " }"
