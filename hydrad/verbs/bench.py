@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from sqlalchemy import URL
 
 from hydrad import config as configuration
-from hydrad import shipped
+from hydrad import log, shipped
 from hydrad.classify import bench as classifying
 from hydrad.classify import bundle as bundles
 from hydrad.domain import Outcome
 from hydrad.errors import HydradError, StoreAway
 from hydrad.images import ImageReader
+from hydrad.password import VARIABLE
 from hydrad.sim import hall
 from hydrad.store import bench as storing
 from hydrad.store import schema
-from hydrad.store.private_server import PrivateServer, installed
+from hydrad.store.private_server import MariaDB, installed
 from hydrad.store.queries import Store
 from hydrad.verbs import printing
 from hydrad.verbs.processes import child, free_port, tail
@@ -61,19 +64,24 @@ Figures = dict[str, Any]
 
 def bench(options: argparse.Namespace) -> None:
     """Measure, and print a table or one JSON document."""
+    log.configure(level="warning")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hydrad-bench-")))
-        url = stack.enter_context(_data_base(folder))
+        fresh = stack.enter_context(_data_bases(folder))
         _say(f"drawing {options.images} images")
         files = _draw(folder / "drawn", options.images)
         model = _model(folder / "models")
-        figures: Figures = {"images": options.images, "data_base": url.split(":", 1)[0], "model": model.name}
+        figures: Figures = {
+            "images": options.images,
+            "data_base": (url := fresh()).get_backend_name(),
+            "model": model.name,
+        }
         _say("classifying them one by one, and through the service")
         figures |= _classified(model, files)
         _say("storing verdicts")
         figures |= storing.rates(url, VERDICTS)
         _say("letting them land in front of the daemon")
-        figures |= _followed(folder, url, files)
+        figures |= _followed(folder, fresh(), files)
         figures["pipeline_to_baseline"] = figures["pipeline_per_s"] / figures["baseline_per_s"]
     if options.json:
         printing.document(figures)
@@ -93,15 +101,20 @@ def _rows(figures: Mapping[str, Any]) -> Iterator[Sequence[object]]:
 
 
 @contextmanager
-def _data_base(folder: Path) -> Iterator[str]:
+def _data_bases(folder: Path) -> Iterator[Callable[[], URL]]:
+    """Yield what makes a fresh data base."""
+    numbers = itertools.count()
+
+    def upgraded(url: URL) -> URL:
+        schema.upgrade(url)
+        return url
+
     if not installed():
         _say("no MariaDB server is installed here: the figures are SQLite's")
-        yield f"sqlite:///{folder / 'hydra.db'}"
+        yield lambda: upgraded(URL.create("sqlite", database=str(folder / f"hydra{next(numbers)}.db")))
         return
-    with PrivateServer(folder / "mariadb") as server:
-        url = server.new_database()
-        schema.upgrade(url)
-        yield url
+    with MariaDB() as server:
+        yield lambda: upgraded(server.create())
 
 
 def _draw(folder: Path, count: int) -> list[Path]:
@@ -129,20 +142,23 @@ def _classified(model: Path, files: Sequence[Path]) -> Figures:
     return {name: found[name] for name in ("baseline_per_s", "service_per_s", "runtime")}
 
 
-def _followed(folder: Path, url: str, files: Sequence[Path]) -> Figures:
-    root, log = folder / "dumps", folder / "hydrad.log"
+def _followed(folder: Path, url: URL, files: Sequence[Path]) -> Figures:
+    root, journal = folder / "dumps", folder / "hydrad.log"
     root.mkdir()
     port = free_port()
+    bare = url._replace(password=None).render_as_string(hide_password=False)
+    if url.password is not None:
+        os.environ[VARIABLE] = str(url.password)
     os.environ |= {"EPICS_CA_ADDR_LIST": f"127.0.0.1:{port}", "EPICS_CA_AUTO_ADDR_LIST": "NO"}
-    (folder / "hydra.toml").write_text(HALL.format(url=url, port=port), encoding="utf-8")
+    (folder / "hydra.toml").write_text(HALL.format(url=bare, port=port), encoding="utf-8")
     with ExitStack() as stack:
-        output = stack.enter_context(log.open("wb"))
+        output = stack.enter_context(journal.open("wb"))
         daemon = stack.enter_context(child(["run", "-c", str(folder / "hydra.toml")], output=output))
         store = stack.enter_context(Store(configuration.load(folder / "hydra.toml").store_url()))
 
         def alive() -> None:
             if daemon.poll() is not None:
-                raise HydradError(f"the daemon ended by itself:\n{tail(log)}")
+                raise HydradError(f"the daemon ended by itself:\n{tail(journal)}")
 
         from hydrad.verbs.listening import Listener  # noqa: PLC0415  libca reads its environment when it is loaded
 
