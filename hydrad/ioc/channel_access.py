@@ -18,6 +18,7 @@ from hydrad.errors import ConfigurationError
 from hydrad.ioc.channel import Channel
 from hydrad.ioc.circuit import VERSION, Circuit
 from hydrad.ioc.controls import Gate
+from hydrad.ioc.interfaces import broadcast_of
 from hydrad.ioc.records import Record
 from hydrad.ioc.wire import Dbr
 
@@ -88,8 +89,10 @@ class CaServer:
             for interface, (streams, datagrams) in zip(self._interfaces, sockets, strict=True):
                 server = await asyncio.start_server(self._welcome, sock=streams)
                 stack.callback(server.close)
-                transport, _ = await loop.create_datagram_endpoint(lambda: _Searches(self._records), sock=datagrams)
-                stack.callback(transport.close)
+                answering, _ = await loop.create_datagram_endpoint(lambda: _Searches(self._records), sock=datagrams)
+                stack.callback(answering.close)
+                if (broadcast := broadcast_of(interface)) is not None:
+                    await self._hear_broadcasts(broadcast, answering, stack)
                 _log.info("pvs_served", interface=interface, port=self._port, pvs=len(self._records))
             self.serving.set()
             stack.callback(self.serving.clear)
@@ -103,6 +106,21 @@ class CaServer:
                 return False
             await asyncio.sleep(0.005)
         return True
+
+    async def _hear_broadcasts(self, address: str, answering: asyncio.DatagramTransport, stack: AsyncExitStack) -> None:
+        """Answer searches that were sent to everybody; from the interface, since clients connect to who answers."""
+        hearing = stack.enter_context(closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)))
+        hearing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # other servers hear them too
+        try:
+            hearing.bind((address, self._port))
+        except OSError as fault:
+            raise ConfigurationError(
+                f"ioc.port: {self._port} on {address} cannot be had ({fault.strerror}); is another IOC running here?"
+            ) from fault
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Searches(self._records, answering), sock=hearing
+        )
+        stack.callback(transport.close)
 
     def _bound(self, interface: str, stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
         streams = stack.enter_context(closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)))
@@ -121,6 +139,7 @@ class CaServer:
     def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else events wait 40 ms for one another
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         circuit = Circuit(reader, writer, self._records.find, self._gate)
         task = asyncio.create_task(circuit.serve(), name="a client of the IOC")
@@ -170,12 +189,14 @@ def beacon_addresses(interfaces: Sequence[str], environment: Mapping[str, str]) 
 class _Searches(asyncio.DatagramProtocol):
     """Answers clients that look for a PV."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, answering: asyncio.DatagramTransport | None = None) -> None:
         self._records = records
+        self._answering = answering
         self._core = ca.Broadcaster(ca.SERVER)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.DatagramTransport", transport)  # asyncio's own does not derive from it
+        if self._answering is None:
+            self._answering = cast("asyncio.DatagramTransport", transport)  # asyncio's own does not derive from it
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         try:
@@ -185,10 +206,10 @@ class _Searches(asyncio.DatagramProtocol):
         except (ca.CaprotoError, ValueError) as fault:
             _log.debug("search_garbled", client=addr, why=str(fault))
             return
-        if known:
-            port = self._transport.get_extra_info("sockname")[1]
+        if known and self._answering is not None:
+            port = self._answering.get_extra_info("sockname")[1]
             answers = (ca.SearchResponse(port, None, cid, VERSION) for cid in known)
-            self._transport.sendto(b"".join(map(bytes, (ca.VersionResponse(VERSION), *answers))), addr)
+            self._answering.sendto(b"".join(map(bytes, (ca.VersionResponse(VERSION), *answers))), addr)
 
     def error_received(self, exc: Exception) -> None:
         _log.debug("search_not_answered", why=str(exc))

@@ -69,7 +69,14 @@ def demo(options: argparse.Namespace) -> None:
         daemon = stack.enter_context(child(["run", "-c", str(settings)], environment=environment, output=output))
         hall = stack.enter_context(
             child(
-                ["simulate", str(folder / "dumps"), "--story", f"--cadence-s={CADENCE_S}", f"--beam-port={beam_port}"],
+                [
+                    "simulate",
+                    str(folder / "dumps"),
+                    "--story",
+                    "--run=30408",
+                    f"--cadence-s={CADENCE_S}",
+                    f"--beam-port={beam_port}",
+                ],
                 output=output,
             )
         )
