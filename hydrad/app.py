@@ -16,15 +16,16 @@ from hydrad.classify.service import ModelService
 from hydrad.config import Config, FixedClassify
 from hydrad.desk import Desk
 from hydrad.domain import Verdict
-from hydrad.errors import HydradError, StoreAway
+from hydrad.errors import ChangeRefused, HydradError, StoreAway
 from hydrad.images import ImageReader
 from hydrad.ioc.server import Ioc
 from hydrad.library import Library
 from hydrad.mailbox import Mailbox
 from hydrad.pipeline import Pipeline
+from hydrad.ports import BeamMonitor
 from hydrad.roster import Roster
 from hydrad.rounds import Rounds
-from hydrad.settings import Settings
+from hydrad.settings import BEAM_THRESHOLD, Settings
 from hydrad.store.delivery import Delivery
 from hydrad.store.journal import Journal
 from hydrad.store.queries import Store
@@ -84,7 +85,7 @@ async def live(config: Config) -> None:
         await library.serve()
         beam = stack.enter_context(monitor(config.beam))
         roster = Roster(config, classifier.card, Settings(journal.settings()))
-        beam.on_above = roster.settings.value("beam.on_above") or beam.on_above
+        _set_beam(beam, roster.settings.value(BEAM_THRESHOLD))
         roster.restore(journal.standings().values())
         pipeline = Pipeline(
             decode=stack.enter_context(ImageReader()),
@@ -156,6 +157,16 @@ class _NewPlots:
         if self._models.get(verdict.plot, "") != rules.model:
             self._models[verdict.plot] = rules.model
             await self._ioc.show_rules(verdict.plot, rules)
+
+
+def _set_beam(beam: BeamMonitor, on_above: float | None) -> None:
+    """Take up the threshold somebody set; one that contradicts a newer configuration must not keep the daemon down."""
+    if on_above is None:
+        return
+    try:
+        beam.on_above = on_above
+    except ChangeRefused as why:
+        _log.error("stored_setting_refused", key=BEAM_THRESHOLD, value=on_above, why=str(why))
 
 
 async def _take_up(pipeline: Pipeline) -> None:

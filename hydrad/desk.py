@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from hydrad import log
@@ -9,6 +10,7 @@ from hydrad.domain import Cause, Change, Rules
 from hydrad.errors import ChangeRefused
 from hydrad.keeping import keep
 from hydrad.pipeline import Pipeline
+from hydrad.settings import BEAM_THRESHOLD, check
 
 _log = log.get("desk")
 
@@ -34,7 +36,7 @@ class Desk:
         Raises:
             ChangeRefused: with a sentence; nothing has changed.
         """
-        taken = self._pipeline.roster.change(change)
+        taken = self._take(change)
         if taken is None:
             raise ChangeRefused(f"{change.key}: a newer change is in force")
         await keep(lambda: self._pipeline.ledger.change(taken))
@@ -43,15 +45,28 @@ class Desk:
     async def adopt(self, change: Change) -> None:
         """A change that stands in the data base already; one that cannot be is logged and has no effect."""
         try:
-            taken = self._pipeline.roster.change(change)
+            taken = self._take(change)
         except ChangeRefused as why:
             _log.error("stored_setting_refused", key=change.key, plot=change.plot, by=change.by, why=str(why))
             return
         if taken is not None:
             await self._announce(taken)
 
+    def _take(self, change: Change) -> Change | None:
+        if change.key != BEAM_THRESHOLD:
+            return self._pipeline.roster.change(change)
+        check(change)
+        beam = self._pipeline.beam
+        before = beam.on_above
+        beam.on_above = change.value  # may refuse: then nothing has changed yet
+        taken = self._pipeline.roster.change(change)
+        if taken is None:
+            beam.on_above = before
+            return None
+        return replace(taken, old=before)
+
     async def _announce(self, change: Change) -> None:
-        roster, beam = self._pipeline.roster, self._pipeline.beam
+        roster = self._pipeline.roster
         _log.info(
             "setting_changed",
             key=change.key,
@@ -63,8 +78,6 @@ class Desk:
             host=change.host,
             via=change.via,
         )
-        if change.key == "beam.on_above":
-            beam.on_above = change.value
         await self._pipeline.look_again(Cause.CHANGE)
         if self.panel is None:
             return

@@ -12,6 +12,7 @@ from hydrad.domain import Change, Rules
 from hydrad.errors import ChangeRefused
 
 THRESHOLD = "threshold."
+BEAM_THRESHOLD = "beam.on_above"
 LONGEST_SHELF_S = 7 * 86400
 LONGEST_DELAY = 1000
 
@@ -79,7 +80,7 @@ def check(change: Change) -> None:
         case "shelved_until":
             fine = value == 0 or 0 < value - change.at.timestamp() <= LONGEST_SHELF_S + 1
             wanted = f"a time within the next {LONGEST_SHELF_S // 86400} days, or 0"
-        case "beam.on_above":
+        case key if key == BEAM_THRESHOLD:
             fine, wanted = value > 0, "above 0"
         case key if key.startswith(THRESHOLD) and key != THRESHOLD:
             fine, wanted = 0 <= value <= 1, "from 0 to 1"
@@ -87,7 +88,7 @@ def check(change: Change) -> None:
             raise ChangeRefused(f"there is no setting {key!r}")
     if not fine:
         raise ChangeRefused(f"{change.key}: {value:g} is not {wanted}")
-    belongs = {"beam.on_above": change.plot is None and change.detector is None}.get(
+    belongs = {BEAM_THRESHOLD: change.plot is None and change.detector is None}.get(
         change.key, (change.plot is None) != (change.detector is None)
     )
     if not belongs or (change.detector is not None and change.key != "enabled"):

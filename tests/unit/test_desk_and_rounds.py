@@ -142,6 +142,26 @@ async def test_the_beam_threshold_reaches_the_beam():
     house = House()
     await house.desk.put(house.change("beam.on_above", 12, plot=None))
     assert house.beam.on_above == 12
+    assert house.ledger.changes[-1].old == 5
+
+
+@in_no_time
+async def test_a_beam_threshold_that_the_beam_refuses_is_not_kept():
+    house = House()
+
+    class Choosy(FakeBeam):
+        def __setattr__(self, name, value):
+            if name == "on_above" and value > 500:
+                raise ChangeRefused("above the noise")
+            super().__setattr__(name, value)
+
+    house.pipeline.beam = Choosy()
+    with pytest.raises(ChangeRefused, match="noise"):
+        await house.desk.put(house.change("beam.on_above", 501, plot=None))
+    with pytest.raises(ChangeRefused, match="above 0"):
+        await house.desk.put(house.change("beam.on_above", -1, plot=None))
+    assert house.ledger.changes == []
+    assert house.roster.settings.value("beam.on_above") is None
 
 
 @in_no_time
