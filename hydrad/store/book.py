@@ -69,6 +69,14 @@ class Refusal:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """What striking out has done: how many parcels went, and which paths are forgotten with them."""
+
+    parcels: int
+    forgotten: Sequence[bytes]
+
+
 def open_book(path: Path) -> Book:
     """Open a journal's file or begin one; a damaged file is set aside, loudly.
 
@@ -134,21 +142,22 @@ class Book:
         with _translated():
             return int(self._connection.execute("SELECT count(*) FROM outgoing").fetchone()[0])
 
-    def delivered(self, ids: Sequence[int], refused: Sequence[Refusal]) -> Sequence[bytes]:
-        """Strike out what has reached the data base and set aside what never will; return the paths now forgotten."""
+    def delivered(self, ids: Sequence[int], refused: Sequence[Refusal]) -> Struck:
+        """Strike out what has reached the data base, and set aside what never will."""
         with self._transaction() as connection:
             now = datetime.now(UTC).isoformat()
             connection.executemany(
                 "INSERT INTO refused SELECT id, ?, ?, document, heatmap FROM outgoing WHERE id = ?",
                 [(now, refusal.why, refusal.id) for refusal in refused],
             )
+            struck = 0
             forgotten: list[bytes] = []
             for number in ids:
-                connection.execute("DELETE FROM outgoing WHERE id = ?", (number,))
+                struck += connection.execute("DELETE FROM outgoing WHERE id = ?", (number,)).rowcount
                 rows = connection.execute("DELETE FROM seen WHERE outgoing = ? AND gone RETURNING path", (number,))
                 forgotten += [path for (path,) in rows]
         self._shrink()
-        return forgotten
+        return Struck(struck, forgotten)
 
     def forget(self, paths: Sequence[bytes]) -> Sequence[bytes]:
         """Forget sightings by the digests of their paths; those not yet delivered are forgotten when they are."""
@@ -167,6 +176,11 @@ class Book:
         """Packed sightings by the digests of their paths; those whose file is gone count as well until delivered."""
         with _translated():
             yield from self._connection.execute("SELECT path, facts FROM seen")
+
+    def remember(self, sightings: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take over packed sightings of delivered files, by the digests of their paths."""
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO seen (path, facts, outgoing) VALUES (?, ?, 0)", sightings)
 
     def standings(self) -> Sequence[tuple[str, str | None]]:
         """Each plot's last shown verdict as text, and its pixels' hash."""
@@ -200,10 +214,11 @@ class Book:
         connection = self._connection
         with _translated(opening=path):
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # two daemons on one journal would lose parcels
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL").close()
             connection.execute("PRAGMA synchronous = FULL")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
             (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise DamagedBook(f"the journal is damaged: {sound}")
@@ -238,7 +253,8 @@ class Book:
         with _translated():
             (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
             if free > _SPARE_PAGES:
-                self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+                # execute() would take one step of it, which is one page
+                self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
 
     def _write(self, page: Page) -> tuple[bytes, bytes] | None:
         parcel, entry = page.parcel, page.parcel.entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -23,12 +24,13 @@ Blob = LargeBinary().with_variant(mysql.MEDIUMBLOB(), *SERVERS)
 _NOT_TEXT = re.compile(r"[\\\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(\\|u[0-9a-f]{4})")
 _LARGEST = 2**63 - 1
+_in_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode  # json.dumps would make one each time
 
 
+@functools.lru_cache(maxsize=8192)  # plots and labels come again and again
 def digest(*parts: str | int | None) -> bytes:
     """Sixteen bytes that stand for these parts in unique indices: exact where collations and lengths are not."""
-    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode("ascii"), digest_size=16).digest()
+    return hashlib.blake2b(_in_ascii(parts).encode("ascii"), digest_size=16).digest()
 
 
 def escape(text: str) -> str:
@@ -76,7 +78,7 @@ class Document(TypeDecorator[Mapping[str, Any]]):
 
     def process_bind_param(self, value: Mapping[str, Any] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Write the document; a number that is none is refused."""
-        return None if value is None else json.dumps(dict(value), allow_nan=False, separators=(",", ":"))
+        return None if value is None else _in_ascii(dict(value))
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Mapping[str, Any] | None:  # noqa: ARG002
         """Read the document."""

@@ -16,7 +16,7 @@ from hydrad.store.journal import Journal
 from hydrad.store.packing import NoParcel, unpack
 from hydrad.store.queries import Store
 
-BATCH = 500  # parcels in one transaction
+BATCH = 1000  # parcels in one transaction
 GATHER_S = 0.1  # a batch that is not full waits this long for more
 ASK_EVERY_S = 5.0  # while nothing is to be delivered
 FIRST_WAIT_S = 0.5

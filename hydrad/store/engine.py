@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +23,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from hydrad.errors import HydradError, StoreAway
 from hydrad.store.columns import SERVERS
 
+CONNECT_WITHIN_S = 5
 ANSWER_WITHIN_S = 15  # a server that says nothing for so long is away
 SQLITE_BUSY_S = 10.0
 STRICT = "SET sql_mode = 'TRADITIONAL,NO_ENGINE_SUBSTITUTION'"  # refuse what does not fit, never cut it
 
 # Server faults that lie in the record itself: wrong string, row too large, packet too large, check failed, bad date.
 _CONTENT_CODES = frozenset({1366, 1118, 1153, 2020, 4025, 3819, 1292})
+_DUPLICATE_CODES = frozenset({1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 _DROPPED_CODES = frozenset({2006, 2013})
 
 
@@ -35,15 +38,23 @@ class Unacceptable(HydradError):
     """The data base answers, but will not take this record."""
 
 
+class Beaten(Unacceptable):
+    """Another writer was first with a row of the same key."""
+
+
 class Dropped(StoreAway):
     """The server hung up in the middle of a statement."""
 
 
-def open_engine(url: URL | str) -> Engine:
-    """An engine for a data base; nothing is connected yet."""
+def open_engine(url: URL | str, *, patient: bool = False) -> Engine:
+    """An engine for a data base; nothing is connected yet.
+
+    Args:
+        patient: let a server take any time over a statement, as changing a large table does.
+    """
     url = make_url(url)
     if url.get_backend_name() in SERVERS:
-        return _server(url)
+        return _server(url, None if patient else ANSWER_WITHIN_S)
     return _embedded(url)
 
 
@@ -88,17 +99,25 @@ def translated() -> Iterator[None]:
 
 
 def _kind(fault: DBAPIError) -> type[HydradError] | None:
+    code = _code(fault.orig)
     if isinstance(fault, DataError | IntegrityError):
-        return Unacceptable
+        return Beaten if code in _DUPLICATE_CODES else Unacceptable
     if isinstance(fault, OperationalError | InterfaceError | InternalError):
-        code = fault.orig.args[0] if fault.orig is not None and fault.orig.args else None
         if code in _CONTENT_CODES:
             return Unacceptable
         return Dropped if code in _DROPPED_CODES else StoreAway
     return None
 
 
-def _server(url: URL) -> Engine:
+def _code(fault: BaseException | None) -> object:
+    """The number SQLite or the server gives the fault."""
+    if isinstance(fault, sqlite3.Error):
+        return getattr(fault, "sqlite_errorcode", None)
+    return fault.args[0] if fault is not None and fault.args else None
+
+
+def _server(url: URL, answer_within_s: int | None) -> Engine:
+    limits = {} if answer_within_s is None else {"read_timeout": answer_within_s, "write_timeout": answer_within_s}
     return create_engine(
         url,
         isolation_level="READ COMMITTED",  # a row found to exist by an insert must be visible to the next select
@@ -107,10 +126,9 @@ def _server(url: URL) -> Engine:
         pool_timeout=ANSWER_WITHIN_S,
         connect_args={
             "charset": "utf8mb4",
-            "connect_timeout": 5,
-            "read_timeout": ANSWER_WITHIN_S,
-            "write_timeout": ANSWER_WITHIN_S,
+            "connect_timeout": CONNECT_WITHIN_S,
             "init_command": STRICT,
+            **limits,
         },
     )
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Self, TypeVar
 
-from hydrad import log
 from hydrad.domain import Change, HeatMap, LedgerEntry, Picture, Verdict
 from hydrad.errors import HydradError, TryAgain
 from hydrad.store.book import DamagedBook, Outgoing, Page, Refusal, open_book, set_aside
@@ -27,7 +26,6 @@ from hydrad.store.seen import Seen, Sighting
 GROUP = 256  # parcels that share one commit
 LOOK_AGAIN_S = 1.0
 
-_log = log.get("store")
 T = TypeVar("T")
 
 
@@ -109,7 +107,7 @@ class Journal:
 
     async def change(self, change: Change) -> None:
         """Keep a setting that a person changed through this daemon."""
-        await self._keep(Parcel(change=change, token=uuid.uuid4().hex, origin=self.identity))
+        await self._keep(Parcel(change=change, ticket=uuid.uuid4().hex, origin=self.identity))
 
     async def forget(self, paths: Iterable[str]) -> None:
         """Forget files that are gone from the disk; those the data base does not have yet, once it has them."""
@@ -201,6 +199,7 @@ class Journal:
             self._book.close()
             set_aside(self._path, fault)
             self._book = open_book(self._path)
+            self._book.remember(self._seen)
             self._waiting = 0
             return act()
 
@@ -247,8 +246,9 @@ class Journal:
         return Page(work.parcel, None if picture is None else picture.pixels_sha256)
 
     def _strike(self, ids: Sequence[int], refused: Sequence[Refusal]) -> None:
-        self._seen.drop(self._book.delivered(ids, refused))
-        self._waiting = max(0, self._waiting - len(ids))
+        struck = self._book.delivered(ids, refused)
+        self._seen.drop(struck.forgotten)
+        self._waiting -= struck.parcels
 
 
 def _facts(picture: Picture) -> ImageFacts:

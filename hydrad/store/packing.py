@@ -38,14 +38,14 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parcel:
-    """What was found at one time and is to reach the data base together, or a person's change with its token."""
+    """What was found at one time and is to reach the data base together, or a person's change with its ticket."""
 
     entry: LedgerEntry | None = None
     verdict: Verdict | None = None
     image: ImageFacts | None = None
     heatmap: HeatMap | None = None
     change: Change | None = None
-    token: str = ""  # unique over all changes; makes a change arrive once
+    ticket: str = ""  # unique over all changes; makes a change arrive once
     origin: str = ""  # the journal a change came through
 
 
@@ -59,7 +59,7 @@ def pack(parcel: Parcel) -> tuple[str, bytes | None]:
     if parcel.image is not None:
         document["image"] = _plain(parcel.image)
     if parcel.change is not None:
-        document |= {"change": _plain(parcel.change), "token": parcel.token, "origin": parcel.origin}
+        document |= {"change": _plain(parcel.change), "ticket": parcel.ticket, "origin": parcel.origin}
     cells = None
     if parcel.heatmap is not None:
         cells = np.ascontiguousarray(parcel.heatmap, dtype=np.uint8)
@@ -90,7 +90,7 @@ def _unpack(text: str, cells: bytes | None) -> Parcel:
         image=ImageFacts(**document["image"]) if "image" in document else None,
         heatmap=heatmap,
         change=_change(document["change"]) if "change" in document else None,
-        token=document.get("token", ""),
+        ticket=document.get("ticket", ""),
         origin=document.get("origin", ""),
     )
 
@@ -115,10 +115,6 @@ def unpack_change(text: str) -> Change:
     return _change(json.loads(text))
 
 
-def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=True, separators=(",", ":"), default=_word)
-
-
 def _plain(record: Verdict | LedgerEntry | Change | ImageFacts) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
@@ -133,6 +129,9 @@ def _word(value: object) -> object:
             return dict(value)
         case _:
             raise TypeError(f"{value!r} has no form as text")
+
+
+_text = json.JSONEncoder(separators=(",", ":"), default=_word).encode  # json.dumps would make one each time
 
 
 def _verdict(words: dict[str, Any]) -> Verdict:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from hydrad.domain import LedgerEntry, Verdict
 from hydrad.store.columns import digest
-from hydrad.store.tables import labels, plots, runs
+from hydrad.store.tables import labels, plots, runs, standings
 
 
 def named(connection: Connection, table: Table, names: Iterable[str]) -> Mapping[str, int]:
@@ -33,15 +34,10 @@ def _numbers(connection: Connection, table: Table, wanted: Mapping[bytes, str]) 
 
 def add_labels(connection: Connection, found: Sequence[Verdict], plot_ids: Mapping[str, int]) -> None:
     """Add labels never met before; one that is there keeps the meaning and colour people gave it."""
+    meanings = {(plot_ids[verdict.plot], *pair) for verdict in found for pair in verdict.meanings.items()}
     met = {
-        (plot_ids[verdict.plot], digest(label)): {
-            "plot_id": plot_ids[verdict.plot],
-            "digest": digest(label),
-            "name": label,
-            "meaning": meaning,
-        }
-        for verdict in found
-        for label, meaning in verdict.meanings.items()
+        (plot_id, digest(label)): {"plot_id": plot_id, "digest": digest(label), "name": label, "meaning": meaning}
+        for plot_id, label, meaning in sorted(meanings)
     }
     if not met:
         return
@@ -95,19 +91,35 @@ def move_standings(
     if not newest:
         return
     ids = [plot_ids[plot] for plot in newest]
-    rows = connection.execute(select(plots.c.id, plots.c.judged_at).where(plots.c.id.in_(ids)).with_for_update())
-    stands_since = {row.id: row.judged_at for row in rows}
+    rows = connection.execute(
+        select(plots.c.id, plots.c.detector_id, standings.c.judged_at)
+        .outerjoin(standings, standings.c.plot_id == plots.c.id)
+        .where(plots.c.id.in_(ids))
+        .with_for_update()
+    )
+    stood = {row.id: row for row in rows}
+    moved: dict[int, dict[str, Any]] = {}
+    rehung: dict[int, list[int]] = defaultdict(list)  # by detector, the plots that are new to it
     for verdict in newest.values():
         plot_id = plot_ids[verdict.plot]
-        since = stands_since[plot_id]
-        if since is None or since <= verdict.judged_at:
-            values = _standing(verdict, detector_ids[verdict.detector], verdict_ids[digest(verdict.key)])
-            connection.execute(update(plots).where(plots.c.id == plot_id).values(values))
+        before = stood[plot_id]
+        if before.judged_at is not None and before.judged_at > verdict.judged_at:
+            continue
+        moved[plot_id] = _standing(verdict, plot_id, verdict_ids[digest(verdict.key)])
+        detector_id = detector_ids[verdict.detector]
+        if before.detector_id != detector_id:
+            rehung[detector_id].append(plot_id)
+    for detector_id, theirs in rehung.items():
+        connection.execute(update(plots).where(plots.c.id.in_(theirs)).values(detector_id=detector_id))
+    if moved:  # away with the old and in with the new: a hundred updates would take ten times as long
+        connection.execute(delete(standings).where(standings.c.plot_id.in_(list(moved))))
+        connection.execute(insert(standings), list(moved.values()))
 
 
-def _standing(verdict: Verdict, detector_id: int, verdict_id: int) -> dict[str, Any]:
+def _standing(verdict: Verdict, plot_id: int, verdict_id: int) -> dict[str, Any]:
     return {
-        "detector_id": detector_id,
+        "plot_id": plot_id,
+        "verdict_id": verdict_id,
         "status": verdict.status,
         "severity": verdict.severity,
         "reason": verdict.reason,
@@ -117,5 +129,4 @@ def _standing(verdict: Verdict, detector_id: int, verdict_id: int) -> dict[str, 
         "judged_at": verdict.judged_at,
         "run": verdict.run,
         "bad_in_a_row": verdict.bad_in_a_row,
-        "verdict_id": verdict_id,
     }

@@ -11,11 +11,11 @@ from typing import Any, Self
 from sqlalchemy import URL, Connection, Select, and_, exists, insert, or_, select, update
 from sqlalchemy import func as sql
 
-from hydrad.domain import Change, HeatMap, LedgerEntry, Outcome, Severity, Status
+from hydrad.domain import Change, HeatMap, LedgerEntry, Outcome, Status
 from hydrad.errors import ChangeRefused, StoreAway
 from hydrad.store import schema, tables
 from hydrad.store.columns import digest
-from hydrad.store.engine import Unacceptable, open_engine, reading, writing
+from hydrad.store.engine import Beaten, open_engine, reading, writing
 from hydrad.store.packing import Parcel
 from hydrad.store.rows import (
     FiledChange,
@@ -38,6 +38,7 @@ from hydrad.store.writes import write_changes, write_parcels
 
 AT_ONCE = 1000  # rows read in one go
 SUBMISSIONS_AT_ONCE = 100
+TRIES = 5  # of a transaction in which other writers were first
 
 
 class Store:
@@ -69,9 +70,12 @@ class Store:
 
     def standings(self, names: Collection[str] = ()) -> Sequence[PlotStanding]:
         """What holds of these plots at present, or of all, by name; plots that are not known are left out."""
-        plots, detectors = tables.plots, tables.detectors
-        query = select(plots, detectors.c.name.label("detector")).outerjoin(
-            detectors, detectors.c.id == plots.c.detector_id
+        plots, detectors, standings = tables.plots, tables.detectors, tables.standings
+        query = (
+            select(standings, plots.c.name.label("plot"), detectors.c.name.label("detector"))
+            .select_from(plots)
+            .outerjoin(detectors, detectors.c.id == plots.c.detector_id)
+            .outerjoin(standings, standings.c.plot_id == plots.c.id)
         )
         if names:
             query = query.where(plots.c.digest.in_([digest(name) for name in names]))
@@ -95,19 +99,24 @@ class Store:
         """
         verdicts = tables.verdicts
         # By number first: every index of the log answers this by itself, and only the hits are read whole.
-        query = select(verdicts.c.id).order_by(verdicts.c.judged_at.desc()).limit(limit)
+        query = select(verdicts.c.id, verdicts.c.judged_at).order_by(verdicts.c.judged_at.desc()).limit(limit)
         if since is not None:
             query = query.where(verdicts.c.judged_at >= since)
         if run is not None:
             query = query.where(verdicts.c.run == run)
+        # One after the other: of several statuses at once a data base would sort all there are.
+        queries = [query]
         if status is not None:
             wanted = {status} if isinstance(status, Status) else set(status)
-            query = query.where(verdicts.c.status.in_(wanted))
+            queries = [query.where(verdicts.c.status == one) for one in wanted]
         with self._reading() as connection:
             if plot is not None:
-                query = query.where(verdicts.c.plot_id == _plot_id(connection, plot))
-            found = _verdicts(connection, connection.scalars(query).all())
-        return sorted(found, key=lambda filed: (filed.verdict.judged_at, filed.id), reverse=True)
+                plot_id = _plot_id(connection, plot)
+                queries = [one.where(verdicts.c.plot_id == plot_id) for one in queries]
+            hits = [row for one in queries for row in connection.execute(one)]
+            hits = sorted(hits, key=lambda row: (row.judged_at, row.id), reverse=True)[:limit]
+            found = {filed.id: filed for filed in _verdicts(connection, [row.id for row in hits])}
+        return [found[row.id] for row in hits]
 
     def heatmap(self, verdict_id: int) -> HeatMap | None:
         """The heatmap of a verdict, shape (rows, columns), or None where it has none."""
@@ -214,7 +223,7 @@ class Store:
 
     def append_setting(self, change: Change) -> None:
         """Add a change to the history, from a page or a verb; the daemon finds it there."""
-        parcel = Parcel(change=change, token=uuid.uuid4().hex)
+        parcel = Parcel(change=change, ticket=uuid.uuid4().hex)
         with self._writing() as connection:
             write_changes(connection, [parcel])
 
@@ -318,23 +327,26 @@ class Store:
             raise
 
     def _insist(self, act: Callable[[Connection], None]) -> None:
-        """Do what adds rows that are not there; when another writer was first with one, it is there the second time."""
-        try:
-            with self._writing() as connection:
-                act(connection)
-        except Unacceptable:
-            with self._writing() as connection:
-                act(connection)
+        """Do what adds rows that are not there; where another writer was first with one, it is there the next time."""
+        for left in reversed(range(TRIES)):
+            try:
+                with self._writing() as connection:
+                    act(connection)
+            except Beaten:
+                if not left:
+                    raise
+            else:
+                return
 
 
 def _standing(row: Any) -> PlotStanding:
     if row.status is None:
-        return PlotStanding(row.name, row.detector)
+        return PlotStanding(row.plot, row.detector)
     return PlotStanding(
-        plot=row.name,
+        plot=row.plot,
         detector=row.detector,
         status=row.status,
-        severity=row.severity or Severity.INVALID,
+        severity=row.severity,
         reason=row.reason,
         label=row.label,
         confidence=row.confidence,

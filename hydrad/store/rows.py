@@ -114,7 +114,6 @@ class Label:
 
     meaning: Meaning
     colour: str | None = None  # as CSS writes it
-    pending: int = 0  # files waiting
 
 
 def verdict_row(verdict: Verdict, plot_id: int, detector_id: int, image_id: int | None) -> dict[str, Any]:
@@ -240,10 +239,10 @@ def sighting_digest(entry: LedgerEntry) -> bytes:
     return digest(entry.path, entry.size, entry.mtime_ns, entry.submission)
 
 
-def change_row(change: Change, token: str, origin: str | None) -> dict[str, Any]:
+def change_row(change: Change, ticket: str, origin: str | None) -> dict[str, Any]:
     """The columns of a change."""
     return {
-        "digest": digest(token),
+        "digest": digest(ticket),
         "origin": origin,
         "scope": digest(change.key, change.plot, change.detector),
         "setting": change.key,

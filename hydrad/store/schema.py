@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, text
 from hydrad.errors import SchemaMismatch, StoreAway
 from hydrad.store.engine import is_embedded, open_engine, reading, writing
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 UPGRADE_LOCK = "hydrad db upgrade"
 UPGRADE_WAIT_S = 60
 
@@ -46,7 +47,7 @@ def upgrade(url: URL | str) -> SchemaState:
         StoreAway: it does not answer.
         SchemaMismatch: it is newer than this program.
     """
-    engine = open_engine(url)
+    engine = open_engine(url, patient=True)
     try:
         return upgrade_engine(engine)
     finally:
@@ -93,7 +94,7 @@ def upgrade_engine(engine: Engine) -> SchemaState:
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 

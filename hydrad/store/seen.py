@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hydrad.domain import Outcome
@@ -55,6 +55,9 @@ class Seen:
 
     def __len__(self) -> int:
         return len(self._facts)
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(list(self._facts.items()))
 
     def get(self, path: str) -> Sighting | None:
         """What became of this path's file, or None for one never dealt with."""

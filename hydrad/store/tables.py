@@ -68,19 +68,25 @@ plots = Table(
     _id(),
     Column("digest", Digest, nullable=False),  # of the name
     Column("name", Words, nullable=False),
-    Column("detector_id", RowId, ForeignKey("detectors.id")),  # NULL until its first verdict says it
-    # The present standing; NULL until the first verdict.
-    Column("status", Word(Status)),
-    Column("severity", Word(Severity)),
-    Column("reason", Words),
+    Column("detector_id", RowId, ForeignKey("detectors.id")),  # of its newest verdict; NULL before the first
+    UniqueConstraint("digest"),
+    **ON_SERVERS,
+)
+
+standings = Table(  # what holds at present: one row a plot, from its first verdict on
+    "standings",
+    METADATA,
+    Column("plot_id", RowId, ForeignKey("plots.id"), primary_key=True, autoincrement=False),
+    Column("verdict_id", RowId, ForeignKey("verdicts.id"), nullable=False),
+    Column("status", Word(Status), nullable=False),
+    Column("severity", Word(Severity), nullable=False),
+    Column("reason", Words, nullable=False),
     Column("label", Words),
     Column("confidence", Number),
     Column("taken_at", Moment),
-    Column("judged_at", Moment),
+    Column("judged_at", Moment, nullable=False),
     Column("run", BigInteger),
-    Column("bad_in_a_row", Integer),
-    Column("verdict_id", RowId),  # no foreign key: verdicts point here already, and old ones may go
-    UniqueConstraint("digest"),
+    Column("bad_in_a_row", Integer, nullable=False),
     **ON_SERVERS,
 )
 
@@ -211,7 +217,7 @@ settings = Table(
     "settings",
     METADATA,
     _id(),
-    Column("digest", Digest, nullable=False),  # of the token its writer gave it
+    Column("digest", Digest, nullable=False),  # of the ticket its writer gave it
     Column("origin", String(32)),  # the journal it came through; NULL: written straight by a page or a verb
     Column("scope", Digest, nullable=False),  # of setting, plot, detector
     Column("setting", Words, nullable=False),

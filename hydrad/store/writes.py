@@ -45,7 +45,7 @@ def write_changes(connection: Connection, parcels: Sequence[Parcel]) -> None:
     # Whoever follows the history by row number would miss a row that is committed after a higher one: wait in line.
     connection.execute(select(settings.c.id).order_by(settings.c.id.desc()).limit(1).with_for_update())
     rows = {
-        digest(parcel.token): change_row(parcel.change, parcel.token, parcel.origin or None)
+        digest(parcel.ticket): change_row(parcel.change, parcel.ticket, parcel.origin or None)
         for parcel in parcels
         if parcel.change is not None
     }

@@ -59,16 +59,6 @@ def _plots() -> None:
         sa.Column("digest", DIGEST, nullable=False),
         sa.Column("name", WORDS, nullable=False),
         sa.Column("detector_id", ROW_ID),
-        sa.Column("status", WORD),
-        sa.Column("severity", WORD),
-        sa.Column("reason", WORDS),
-        sa.Column("label", WORDS),
-        sa.Column("confidence", sa.Double()),
-        sa.Column("taken_at", MOMENT),
-        sa.Column("judged_at", MOMENT),
-        sa.Column("run", sa.BigInteger()),
-        sa.Column("bad_in_a_row", sa.Integer()),
-        sa.Column("verdict_id", ROW_ID),
         sa.PrimaryKeyConstraint("id", name="pk_plots"),
         sa.UniqueConstraint("digest", name="uq_plots_digest"),
         sa.ForeignKeyConstraint(["detector_id"], ["detectors.id"], name="fk_plots_detector_id"),
@@ -161,6 +151,23 @@ def _images_and_verdicts() -> None:
     op.create_index("ix_verdicts_plot", "verdicts", ["plot_id", "judged_at", "status", "run"])
     op.create_index("ix_verdicts_run", "verdicts", ["run", "judged_at", "status", "plot_id"])
     op.create_index("ix_verdicts_status", "verdicts", ["status", "judged_at", "plot_id", "run"])
+    _table(
+        "standings",
+        sa.Column("plot_id", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("verdict_id", ROW_ID, nullable=False),
+        sa.Column("status", WORD, nullable=False),
+        sa.Column("severity", WORD, nullable=False),
+        sa.Column("reason", WORDS, nullable=False),
+        sa.Column("label", WORDS),
+        sa.Column("confidence", sa.Double()),
+        sa.Column("taken_at", MOMENT),
+        sa.Column("judged_at", MOMENT, nullable=False),
+        sa.Column("run", sa.BigInteger()),
+        sa.Column("bad_in_a_row", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("plot_id", name="pk_standings"),
+        sa.ForeignKeyConstraint(["plot_id"], ["plots.id"], name="fk_standings_plot_id"),
+        sa.ForeignKeyConstraint(["verdict_id"], ["verdicts.id"], name="fk_standings_verdict_id"),
+    )
 
 
 def _files() -> None:
@@ -250,7 +257,6 @@ def _people() -> None:
         sa.Column("version", WORDS, nullable=False),
         sa.Column("health", WORD, nullable=False),
         sa.Column("why", WORDS, nullable=False),
-        sa.Column("pending", sa.BigInteger(), nullable=False),
         sa.Column("pending", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("host", name="pk_heartbeats"),
     )
