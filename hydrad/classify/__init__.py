@@ -1,0 +1,1 @@
+"""Model bundles and what computes them; importing this loads no learning library."""

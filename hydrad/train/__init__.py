@@ -1,0 +1,1 @@
+"""Networks and what turns labelled images into a bundle."""

@@ -1,0 +1,38 @@
+"""Labelled images as a network sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Truth = npt.NDArray[np.int64]  # shape (images,): the number of each image's label
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Prepared pictures with their labels; ``groups`` says what each one stands for in reports."""
+
+    images: npt.NDArray[np.uint8]  # shape (images, height, width, channels)
+    truth: Truth
+    groups: tuple[tuple[str, ...], ...] = ()  # per image, e.g. (plot, fault)
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of pixels and labels: equal for equal examples in equal order."""
+        digest = hashlib.sha256(str(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.truth).data)
+        return digest.hexdigest()
+
+    def of(self, chosen: npt.NDArray[Any]) -> Examples:
+        """Those that are chosen, by a mask or by their numbers."""
+        numbers = np.arange(len(self))[chosen]
+        groups = tuple(self.groups[n] for n in numbers) if self.groups else ()
+        return Examples(self.images[numbers], self.truth[numbers], groups)

@@ -1,0 +1,261 @@
+"""The service gathers pictures into batches and keeps one model's trouble from the others."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from classify_world import Hall, brightness_bundle, nothing, picture, serving
+
+from hydrad.domain import Meaning
+from hydrad.errors import BundleError
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = 5.0) -> None:
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_a_picture_gets_its_models_answer(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        card = await hall.service.load(brightness_bundle(tmp_path).folder)
+        good, bad = await asyncio.gather(
+            hall.service.classify("A", picture(240)), hall.service.classify("B", picture(10))
+        )
+
+    assert card == hall.service.cards[0]
+    assert card.thresholds == {"Good": 0.5, "Bad": 0.6}
+    assert (good.label, good.meaning, good.model) == ("Good", Meaning.GOOD, "brightness")
+    assert bad.label == "Bad"
+    assert sum(bad.scores.values()) == pytest.approx(1.0)
+    assert hall.runtimes["brightness"].threads == {"hydrad-inference_0"}
+
+
+async def test_a_lone_picture_does_not_wait_for_company(tmp_path: Path) -> None:
+    hall = Hall(max_wait_ms=1000.0)
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        started = time.monotonic()
+        await hall.service.classify("A", picture())
+        took_s = time.monotonic() - started
+
+    assert took_s < 0.5
+
+
+async def test_pictures_of_different_plots_share_batches(tmp_path: Path) -> None:
+    hall = Hall(batch=8, max_wait_ms=500.0)
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        await asyncio.gather(*(hall.service.classify(f"P{n}", picture()) for n in range(24)))
+
+    sizes = hall.runtimes["brightness"].sizes
+    assert sum(sizes) == 24
+    assert sizes == [8, 8, 8]
+
+
+async def test_what_arrives_while_a_batch_runs_makes_the_next_one(tmp_path: Path) -> None:
+    hall = Hall(batch=8, max_wait_ms=0.0)
+    gate = threading.Event()
+    hall.before = lambda _size: gate.wait(5)
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        first = asyncio.create_task(hall.service.classify("A", picture()))
+        await until(lambda: hall.runtimes["brightness"].sizes == [1])
+        rest = [asyncio.create_task(hall.service.classify("A", picture())) for _ in range(5)]
+        served = hall.service._served["brightness"]
+        await until(lambda: len(served.waiting) == 5)
+        gate.set()
+        await asyncio.gather(first, *rest)
+
+    assert hall.runtimes["brightness"].sizes == [1, 5]
+
+
+async def test_a_batch_that_fails_fails_only_its_own(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path, "sound", ("A",)).folder)
+        await hall.service.load(brightness_bundle(tmp_path, "broken", ("B",)).folder)
+
+        def fail(size: int) -> None:
+            raise BundleError(f"no memory for {size}")
+
+        hall.runtimes["broken"].before = fail
+        sound, broken = await asyncio.gather(
+            hall.service.classify("A", picture()), hall.service.classify("B", picture()), return_exceptions=True
+        )
+        hall.runtimes["broken"].before = nothing
+        healed = await hall.service.classify("B", picture())
+
+    assert not isinstance(sound, BaseException)
+    assert isinstance(broken, BundleError)
+    assert "no memory for 1" in str(broken)
+    assert healed.model == "broken"
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+async def test_a_score_that_is_no_number_is_never_an_answer(tmp_path: Path, poison: float) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        hall.runtimes["brightness"].poison = poison
+        good, bad = await asyncio.gather(
+            hall.service.classify("A", picture(240)), hall.service.classify("A", picture(10)), return_exceptions=True
+        )
+
+    assert not isinstance(good, BaseException)
+    assert isinstance(bad, BundleError)
+    assert "no numbers" in str(bad)
+
+
+async def test_the_most_specific_pattern_serves_a_plot(tmp_path: Path) -> None:
+    hall = Hall()
+    with hall.service as service:
+        for name, plots, day in (
+            ("exact", ("CDC_occupancy",), 1),
+            ("detector", ("CDC_*",), 1),
+            ("all", ("*",), 1),
+            ("newer", ("*",), 2),
+        ):
+            await service.load(brightness_bundle(tmp_path, name, plots, day).folder)
+
+        def of(plot: str) -> str:
+            card = service.card(plot)
+            assert card is not None
+            return card.id
+
+        assert [of("CDC_occupancy"), of("CDC_time"), of("FDC_time")] == ["exact", "detector", "newer"]
+
+
+async def test_a_plot_without_a_model_has_no_card_and_no_answer(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path, plots=("CDC_*",)).folder)
+        assert hall.service.card("FDC_time") is None
+        with pytest.raises(BundleError, match="no model serves FDC_time"):
+            await hall.service.classify("FDC_time", picture())
+
+
+async def test_plots_may_be_given_at_loading(tmp_path: Path) -> None:
+    hall = Hall()
+    with hall.service as service:
+        await service.load(brightness_bundle(tmp_path).folder, plots=["CDC_time"])
+        assert service.card("CDC_time") is not None
+        assert service.card("CDC_occupancy") is None
+
+
+async def test_a_refused_bundle_leaves_the_one_in_service(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path, "sound").folder)
+        lying = brightness_bundle(tmp_path, "lying", lie=0.5).folder
+        with pytest.raises(
+            BundleError, match=r"model 'lying' refused: its self-test failed: golden image . is off by 0\.5"
+        ):
+            await hall.service.load(lying, replaces="sound")
+        torn = brightness_bundle(tmp_path, "torn").folder
+        (torn / "model.keras").write_bytes(b"brightnesz")
+        with pytest.raises(BundleError, match=r"model 'torn' refused: model.keras is not the file it was"):
+            await hall.service.load(torn, replaces="sound")
+
+        assert (await hall.service.classify("A", picture())).model == "sound"
+
+
+async def test_pictures_that_wait_for_a_replaced_model_are_answered_by_it(tmp_path: Path) -> None:
+    hall = Hall(batch=4, max_wait_ms=0.0)
+    gate = threading.Event()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path, "old").folder)
+        successor = brightness_bundle(tmp_path, "new").folder
+        hall.before = lambda _size: gate.wait(5)
+        first = asyncio.create_task(hall.service.classify("A", picture()))
+        await until(lambda: hall.runtimes["old"].sizes == [1])
+        second = asyncio.create_task(hall.service.classify("A", picture()))
+        await until(lambda: len(hall.service._served["old"].waiting) == 1)
+
+        await hall.service.load(successor, replaces="old")
+        third = asyncio.create_task(hall.service.classify("A", picture()))
+        gate.set()
+        models = [prediction.model for prediction in await asyncio.gather(first, second, third)]
+        assert [card.id for card in hall.service.cards] == ["new"]
+        await until(lambda: not hall.service._retired)
+
+    assert models == ["old", "old", "new"]
+
+
+async def test_a_batch_that_hangs_stops_the_ticking(tmp_path: Path) -> None:
+    hall = Hall()
+    gate = threading.Event()
+    hall.before = lambda _size: gate.wait(5)
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        hung = asyncio.create_task(hall.service.classify("A", picture()))
+        await until(lambda: hall.runtimes["brightness"].sizes == [1])
+        before = hall.service.ticked_at
+        hall.service._changed.set()
+        await asyncio.sleep(0.05)
+        assert hall.service.ticked_at == before
+        gate.set()
+        await hung
+        await until(lambda: hall.service.ticked_at > before)
+
+
+async def test_an_idle_service_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydrad.classify.service.TICK_S", 0.01)
+    hall = Hall()
+    async with serving(hall.service):
+        before = hall.service.ticked_at
+        await until(lambda: hall.service.ticked_at > before + 0.01)
+
+
+async def test_whoever_waits_is_told_when_the_service_stops(tmp_path: Path) -> None:
+    hall = Hall(batch=2, max_wait_ms=0.0)
+    gate = threading.Event()
+    hall.before = lambda _size: gate.wait(5)
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        pending = [asyncio.create_task(hall.service.classify("A", picture())) for _ in range(5)]
+        await until(lambda: bool(hall.runtimes["brightness"].sizes))
+        await until(lambda: len(hall.service._served["brightness"].waiting) >= 3)
+        opener = threading.Timer(0.1, gate.set)  # closing waits for the batch that runs
+        opener.start()
+    answers = await asyncio.gather(*pending, return_exceptions=True)
+
+    assert all(isinstance(answer, BundleError) for answer in answers)
+    with pytest.raises(BundleError, match="has stopped"):
+        await hall.service.classify("A", picture())
+    opener.join()
+
+
+async def test_a_caller_that_gives_up_does_not_spoil_the_batch(tmp_path: Path) -> None:
+    hall = Hall(batch=8, max_wait_ms=0.0)
+    gate = threading.Event()
+    hall.before = lambda _size: gate.wait(5)
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        first = asyncio.create_task(hall.service.classify("A", picture()))
+        await until(lambda: hall.runtimes["brightness"].sizes == [1])
+        impatient, patient = (asyncio.create_task(hall.service.classify("A", picture())) for _ in range(2))
+        await until(lambda: len(hall.service._served["brightness"].waiting) == 2)
+        impatient.cancel()
+        gate.set()
+        assert (await patient).label == "Good"
+        assert (await first).label == "Good"
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+
+    assert hall.runtimes["brightness"].sizes == [1, 1]
+
+
+async def test_no_thread_outlives_the_service(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        await hall.service.classify("A", picture())
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("hydrad")]
