@@ -21,6 +21,7 @@ from hydrad.images import ImageReader
 from hydrad.ioc.server import Ioc
 from hydrad.library import Library
 from hydrad.mailbox import Mailbox
+from hydrad.oblivion import Oblivion
 from hydrad.pipeline import Pipeline
 from hydrad.ports import BeamMonitor
 from hydrad.roster import Roster
@@ -65,12 +66,14 @@ def run(config: Config) -> None:
         raise first from faults
 
 
-def _meet(store: Store) -> None:
+def _answers(store: Store) -> bool:
     """Refuse a data base of another schema at once; one that is away is waited for while the daemon works."""
     try:
         store.ping()
     except StoreAway as why:
         _log.warning("data_base_away", why=str(why), so="verdicts wait in the journal")
+        return False
+    return True
 
 
 async def live(config: Config) -> None:
@@ -78,8 +81,8 @@ async def live(config: Config) -> None:
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(config.store.journal, config.store.images))
         store = stack.enter_context(Store(config.store_url()))
-        await asyncio.to_thread(_meet, store)
-        delivery = stack.enter_context(Delivery(journal, store))
+        answers = await asyncio.to_thread(_answers, store)
+        delivery = stack.enter_context(Delivery(journal, store, answers=answers))
         classifier = _classifier(config, stack)
         library = Library(config.store.models, classifier, {model.id: model.state for model in journal.models()})
         await library.serve()
@@ -103,7 +106,11 @@ async def live(config: Config) -> None:
         panel = _NewPlots(ioc, roster)
         pipeline.sinks = [ioc, panel]
         tray = stack.enter_context(ReplayWatcher(Names(watch, config.hall.zone) for watch in config.watch))
-        watchers = [stack.enter_context(watcher_of(watch, config.hall.zone, journal.seen)) for watch in config.watch]
+        oblivion = Oblivion(journal)
+        watchers = [
+            stack.enter_context(watcher_of(watch, config.hall.zone, journal.seen, oblivion.add))
+            for watch in config.watch
+        ]
         mailbox = stack.enter_context(Mailbox(store, journal, desk, tray, library))
         rounds = Rounds(
             pipeline=pipeline,
@@ -113,10 +120,10 @@ async def live(config: Config) -> None:
                 "the classifier": lambda: classifier.ticked_at,
             },
             troubles={
-                "the data base does not answer": lambda: not delivery.ok and delivery.waiting > 0,
+                "the data base does not answer": lambda: not delivery.ok,
                 "a model was refused": lambda: not library.ok,
             },
-            database_ok=lambda: delivery.ok or not delivery.waiting,
+            database_ok=lambda: delivery.ok,
             model_ok=lambda: library.ok,
             waiting=lambda: sum(watcher.pending for watcher in watchers),
         )
@@ -128,6 +135,7 @@ async def live(config: Config) -> None:
             "delivery": delivery.run,
             "mailbox": mailbox.run,
             "rounds": rounds.run,
+            "oblivion": oblivion.run,
             "submissions": partial(pipeline.follow, tray),
             **{f"watch {watcher.root}": partial(pipeline.follow, watcher) for watcher in watchers},
             **{f"attend {n}": pipeline.attend for n in range(config.classify.batch + HANDS)},

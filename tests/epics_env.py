@@ -7,6 +7,7 @@ with a stock of free ports that IOCs take theirs from; a client of this process 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
 import os
 import secrets
@@ -54,6 +55,7 @@ _turn = itertools.cycle(PORTS)
 # taken it believes that there is one.
 _repeater = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 _repeater.bind(("127.0.0.1", REPEATER_PORT))
+atexit.register(_repeater.close)
 
 
 def server_port() -> int:

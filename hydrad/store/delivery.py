@@ -32,6 +32,7 @@ class Delivery:
     Args:
         journal: open, of this process.
         store: the data base; it need not answer yet.
+        answers: whether it was seen to answer just now.
         first_wait_s: before the first new attempt while the data base is away; doubled with each.
         longest_wait_s: between two attempts.
     """
@@ -41,6 +42,7 @@ class Delivery:
         journal: Journal,
         store: Store,
         *,
+        answers: bool = False,
         batch: int = BATCH,
         first_wait_s: float = FIRST_WAIT_S,
         longest_wait_s: float = LONGEST_WAIT_S,
@@ -50,7 +52,7 @@ class Delivery:
         self._batch = batch
         self._first_wait_s = first_wait_s
         self._longest_wait_s = longest_wait_s
-        self._ok = False
+        self._ok = answers
         self._away_since: float | None = None
 
     def __enter__(self) -> Self:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _log = log.get("watchers")
 
 Seen = Callable[[str], Known | None]
+Gone = Callable[[Sequence[str]], None]
 
 TICK_S: Final = 1.0  # signs of life are never further apart
 AWAY_S: Final = 1.0  # how often a root that is away is looked for
@@ -50,12 +51,22 @@ class FolderWatcher:
         zone: the hall's, in which names give times.
         seen: the ledger's memory of a path: size and mtime_ns of the file when its story was told; None for one that
             is unknown or still pending. Asked often and from any thread: must be quick.
+        gone: told, on the event loop, which files that were handed over are no longer there.
         poll_s: how often to look where something happened, if nobody tells.
     """
 
     hears: ClassVar[bool]  # whether the kernel is asked to tell
 
-    def __init__(self, watch: Watch, zone: tzinfo, *, seen: Seen = lambda _: None, poll_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        zone: tzinfo,
+        *,
+        seen: Seen = lambda _: None,
+        gone: Gone = lambda _: None,
+        poll_s: float = 1.0,
+    ) -> None:
+        self._gone = gone
         self.root = watch.root
         self._names = Names(watch, zone)
         self._watch = watch
@@ -232,6 +243,8 @@ class FolderWatcher:
         self._first = self._away = False
         self._found.extend(Sight(path, hint, look) for path, look in found.files)
         self._settling.forget(found.vanished)
+        if found.vanished:
+            self._gone(found.vanished)
         if self._full:
             self._settling.let_go(wall_ns=time.time_ns())
 
@@ -275,8 +288,8 @@ class PollingWatcher(FolderWatcher):
     hears = False
 
 
-def watcher_of(watch: Watch, zone: tzinfo, seen: Seen = lambda _: None) -> FolderWatcher:
+def watcher_of(watch: Watch, zone: tzinfo, seen: Seen = lambda _: None, gone: Gone = lambda _: None) -> FolderWatcher:
     """What a ``[[watch]]`` asks for, or its file system needs; the arguments are those of :class:`FolderWatcher`."""
     kind = choose(watch.kind, watch.root)
     _log.info("folder_followed", root=legible(os.fspath(watch.root)), kind=kind, rescan_s=watch.rescan_s)
-    return (InotifyWatcher if kind == "inotify" else PollingWatcher)(watch, zone, seen=seen)
+    return (InotifyWatcher if kind == "inotify" else PollingWatcher)(watch, zone, seen=seen, gone=gone)

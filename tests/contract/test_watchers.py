@@ -1,5 +1,4 @@
 """What every watcher of a folder promises, whether the kernel tells it or it goes to look."""
-# ruff: noqa: ASYNC240  a test waits for its own disk
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """The kernel's events, as they really come: in floods, late, for folders that move, and not at all."""
-# ruff: noqa: ASYNC240  a test waits for its own disk
 
 from __future__ import annotations
 
