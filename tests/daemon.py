@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import epics
-from epics_env import random_prefix, server_port
+from epics_env import random_prefix
 from PIL import Image
+from steered import free_server_port
 
 TOML = """\
 [hall]
@@ -54,7 +55,7 @@ class Daemon:
         self.root = home / "dumps"
         self.root.mkdir()
         self.prefix = random_prefix()
-        self.port = server_port()
+        self.port = free_server_port()
         self.settings = home / "hydra.toml"
         self.log = home / "hydrad.log"
         self._process: subprocess.Popen[bytes] | None = None

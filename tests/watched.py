@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -34,8 +34,15 @@ def section(root: Path, **how: Any) -> Watch:
     return Watch(root=root, **{**layout, "settle_ms": 60, "rescan_s": 30, **how})
 
 
-def watcher_for(kind: str, root: Path, *, seen: Callable[[str], Any] = lambda _: None, **how: Any) -> FolderWatcher:
-    return KINDS[kind](section(root, **how), ZONE, seen=seen, poll_s=0.04)
+def watcher_for(
+    kind: str,
+    root: Path,
+    *,
+    seen: Callable[[str], Any] = lambda _: None,
+    gone: Callable[[Sequence[str]], None] = lambda _: None,
+    **how: Any,
+) -> FolderWatcher:
+    return KINDS[kind](section(root, **how), ZONE, seen=seen, gone=gone, poll_s=0.04)
 
 
 class Taken:

@@ -494,3 +494,15 @@ async def test_two_real_dumps_arrive_with_run_and_time(kind: str, root: Path) ->
 
 def test_it_is_a_watcher() -> None:
     assert all(issubclass(kind, FolderWatcher) for kind in KINDS.values())
+
+
+async def test_files_that_were_handed_over_and_are_gone_are_told(kind: str, root: Path) -> None:
+    gone: list[str] = []
+    place(root / "CDC_stays.png", png(1))
+    place(root / "CDC_goes.png", png(2))
+    async with taking(watcher_for(kind, root, gone=gone.extend, rescan_s=0.1)) as taken:
+        await taken.count(2)
+        (root / "CDC_goes.png").unlink()
+        await taken.until(lambda: gone)
+        await taken.nothing_more(0.3)
+    assert gone == [str(root / "CDC_goes.png")]
