@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hydrad.domain import Severity
 from hydrad.errors import ChangeRefused
@@ -13,9 +13,6 @@ from hydrad.ioc.alarm import Alarm, Condition
 from hydrad.ioc.channel import ALL, Channel, Event
 from hydrad.ioc.controls import Who
 from hydrad.ioc.wire import STRING_BYTES, Dbr, Value, as_number, as_state, as_whole
-
-if TYPE_CHECKING:
-    from hydrad.ioc.records import Record
 
 SEVERITIES = tuple(severity.name for severity in Severity)
 CONDITIONS = tuple(condition.name for condition in Condition)
@@ -35,12 +32,36 @@ class FieldOf:
     room: int = STRING_BYTES
 
 
+class Owner(Protocol):
+    """The record that a field belongs to, as its fields see it."""
+
+    name: str
+    alarm: Alarm
+    stamp: float
+    rtyp: str
+    precision: int
+    units: str
+
+    @property
+    def acknowledge(self) -> tuple[int, int]:
+        """ACKT and ACKS."""
+        ...
+
+    def announce(self, event: Event) -> None:
+        """Post the record as it is."""
+        ...
+
+    def reassess(self) -> None:
+        """Compute the record's alarm anew and post it if it changed."""
+        ...
+
+
 class Field(Channel):
     """One field of a record, with the record's alarm and time stamp."""
 
     __slots__ = ("_of", "_record", "name", "native", "room", "states")
 
-    def __init__(self, record: Record, name: str, of: FieldOf) -> None:
+    def __init__(self, record: Owner, name: str, of: FieldOf) -> None:
         super().__init__()
         self._record = record
         self._of = of
