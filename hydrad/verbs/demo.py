@@ -56,7 +56,8 @@ stale_s = 30
 
 def demo(options: argparse.Namespace) -> None:
     """Run all of it until Ctrl-C or until the minutes are over."""
-    with ExitStack() as stack:
+    # Ctrl-C is how a demo ends, not a fault; what it started is stopped by then.
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hydrad-demo-")))
         stack.enter_context(_ended_by_signals())
         port, beam_port = free_port(5064), free_port()
