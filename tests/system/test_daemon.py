@@ -17,12 +17,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from daemon import Daemon
-from databases import Database
+from databases import Database, started
 from PIL import Image
 
 from hydrad.domain import Severity, Status
 from hydrad.sim import hall
 from hydrad.sim.producers import Dump, producer
+from hydrad.store import schema
 
 pytestmark = pytest.mark.system
 
@@ -298,3 +299,34 @@ def test_an_old_schema_is_refused_by_name_of_the_command(
     hydrad.ask("db", "upgrade")
     hydrad.ask("db", "status")
     hydrad.start()
+
+
+@pytest.mark.mariadb
+def test_a_data_base_that_is_away_stops_nothing_and_gets_everything_once_it_is_back(
+    daemon: Callable[..., Daemon],
+) -> None:
+    with started() as server:
+        url = server.create()
+        schema.upgrade(url)
+        hydrad = daemon(
+            url=url._replace(password=None).render_as_string(hide_password=False),
+            environment={"HYDRA_DB_PASSWORD": str(url.password)},
+            scores=BAD,
+        ).start()
+        hydrad.land("CDC_occupancy.png", 1)
+        hydrad.until(lambda: hydrad.counts()["judged"] == 1)
+        server.kill()
+        hydrad.land("CDC_occupancy.png", 2)
+        status = hydrad.pv("CDC:OCCUPANCY:STATUS")
+        hydrad.until(lambda: status.get() == Status.BAD)
+        hydrad.until(lambda: hydrad.pv("DB:STATUS").severity == Severity.MINOR, 60)
+        hydrad.until(lambda: hydrad.pv("WATCHDOG").get(as_string=True) == "DEGRADED")
+        hydrad.kill()
+        hydrad.start()  # with the data base still away
+        hydrad.until(lambda: status.connected and status.get() == Status.BAD)
+        hydrad.land("CDC_occupancy.png", 3)
+        hydrad.until(lambda: hydrad.pv("CDC:OCCUPANCY:NBAD").get() == 3)
+        server.start()
+        hydrad.until(lambda: hydrad.counts()["judged"] == 3, 60)
+        assert len(hydrad.ask_json("log")) == 3
+        hydrad.until(lambda: hydrad.pv("DB:STATUS").severity == Severity.NO_ALARM)
