@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydrad import log
 from hydrad.classify import bundle as bundles
 from hydrad.classify.fixed import FixedClassifier
+from hydrad.classify.manifest import Manifest
 from hydrad.classify.service import ModelService
-from hydrad.domain import ModelCard
 from hydrad.errors import BundleError
 from hydrad.store.queries import Store
 from hydrad.store.tables import ModelState
@@ -23,9 +23,8 @@ class Shelved:
     """A bundle's place in the library; ``fault`` says why it could not be put into service."""
 
     id: str
-    folder: Path
     state: ModelState
-    card: ModelCard | None = None
+    manifest: Manifest | None = None  # of one that serves
     fault: str = ""
 
 
@@ -50,22 +49,12 @@ class Library:
         """False while a bundle that should serve does not."""
         return not any(model.fault for model in self._shelf)
 
-    @property
-    def faults(self) -> Sequence[str]:
-        """Why which bundle was refused."""
-        return [model.fault for model in self._shelf if model.fault]
-
-    @property
-    def models(self) -> Sequence[Shelved]:
-        """Every bundle that was looked at."""
-        return tuple(self._shelf)
-
     def register(self, store: Store) -> None:
-        """Enter every bundle that the data base does not know; blocks, raises StoreAway."""
+        """Enter every model that serves and that the data base does not know; blocks, raises StoreAway."""
         known = {model.id for model in store.models()}
         for model in self._shelf:
-            if model.id not in known and not model.fault:
-                document = bundles.read(model.folder).manifest.model_dump(mode="json")
+            if model.manifest is not None and model.id not in known:
+                document = model.manifest.model_dump(mode="json")
                 store.register_model(model.id, card=document, metrics=document.pop("metrics"), state=model.state)
 
     async def serve(self) -> None:
@@ -80,9 +69,9 @@ class Library:
 
     async def _put(self, folder: Path, state: ModelState, classifier: ModelService) -> Shelved:
         if state != ModelState.IN_SERVICE:
-            return Shelved(folder.name, folder, state)
+            return Shelved(folder.name, state)
         try:
             card = await classifier.load(folder)
         except BundleError as fault:
-            return Shelved(folder.name, folder, state, fault=str(fault))
-        return Shelved(folder.name, folder, state, card)
+            return Shelved(folder.name, state, fault=str(fault))
+        return Shelved(folder.name, state, classifier.manifest(card.id))

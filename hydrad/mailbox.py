@@ -16,7 +16,7 @@ from typing import NoReturn, Self, TypeVar
 from hydrad import __version__, log
 from hydrad.desk import Desk
 from hydrad.domain import Vitals
-from hydrad.errors import StoreAway
+from hydrad.errors import TryAgain
 from hydrad.library import Library
 from hydrad.store.journal import Journal
 from hydrad.store.queries import Store
@@ -41,7 +41,7 @@ class Mail:
 class Mailbox:
     """Looks into the data base for changes and submissions; a context manager whose :meth:`run` is a root task.
 
-    While the data base is away it waits: the delivery says so, once.
+    While the data base is away, or the local disk full, it waits: the delivery and the journal say so, once.
     """
 
     def __init__(self, store: Store, journal: Journal, desk: Desk, tray: ReplayWatcher, library: Library) -> None:
@@ -77,25 +77,25 @@ class Mailbox:
                 await self._register()
                 await self._beat()
                 await self._open(await self._away(self._look))
-            except StoreAway as why:
-                _log.debug("nobody_answers", why=str(why))
+            except TryAgain as why:  # the data base, or the journal's disk: both are said to be away by others
+                _log.debug("looks_again_later", why=str(why))
                 await asyncio.sleep(BEAT_EVERY_S)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _look(self) -> Mail:
-        submissions = self._store.take_submissions(again=self._first)
+        changes = self._store.settings_after(self._journal.cursor)
+        submissions = self._store.take_submissions(again=self._first)  # last: what is taken must not be lost again
         self._first = False
-        return Mail(self._store.settings_after(self._journal.cursor), submissions)
+        return Mail(changes, submissions)
 
     async def _open(self, mail: Mail) -> None:
-        for filed in mail.changes:
-            if filed.origin != self._journal.identity:
-                await self._desk.adopt(filed.change)
-        if mail.changes:
-            await self._journal.adopt(mail.changes)
         for submission in mail.submissions:
             _log.info("file_handed_in", path=submission.path, by=submission.by, plot=submission.plot)
             self._tray.submit(Path(submission.path), plot=submission.plot, run=submission.run, submission=submission.id)
+        for filed in mail.changes:
+            if filed.origin != self._journal.identity:
+                await self._desk.adopt(filed.change)
+        await self._journal.adopt(mail.changes)
 
     async def _beat(self) -> None:
         now = asyncio.get_running_loop().time()

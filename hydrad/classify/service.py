@@ -19,6 +19,7 @@ import numpy as np
 from hydrad import log
 from hydrad.classify import bundle as bundles
 from hydrad.classify.bundle import Bundle
+from hydrad.classify.manifest import Manifest
 from hydrad.classify.prepare import Prepared, prepare
 from hydrad.classify.runtime import Answers, OpenRuntime, Runtime, card, ready
 from hydrad.domain import ModelCard, Picture, Prediction
@@ -113,10 +114,9 @@ class ModelService:
         """``time.monotonic()`` of its last progress."""
         return self._ticked_at
 
-    @property
-    def cards(self) -> Sequence[ModelCard]:
-        """The models in service, in the order they were loaded."""
-        return [served.card for served in self._served.values()]
+    def manifest(self, model: str) -> Manifest:
+        """What the bundle of a model in service says of itself; raises KeyError for one that is not."""
+        return self._served[model].bundle.manifest
 
     def card(self, plot: str) -> ModelCard | None:
         """The model that serves this plot now, or None."""
