@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import NoReturn
@@ -30,6 +30,7 @@ from hydrad.settings import BEAM_THRESHOLD, Settings
 from hydrad.store.delivery import Delivery
 from hydrad.store.journal import Journal
 from hydrad.store.queries import Store
+from hydrad.store.rows import Model
 from hydrad.watchers import watcher_of
 from hydrad.watchers.layouts import Names
 from hydrad.watchers.replay import ReplayWatcher
@@ -66,14 +67,17 @@ def run(config: Config) -> None:
         raise first from faults
 
 
-def _answers(store: Store) -> bool:
-    """Refuse a data base of another schema at once; one that is away is waited for while the daemon works."""
+def _models_there(store: Store) -> Sequence[Model] | None:
+    """The models as the data base has them; None while it is away, which is waited for while the daemon works.
+
+    Raises:
+        SchemaMismatch: at once, when it is of another schema.
+    """
     try:
-        store.ping()
+        return store.models()
     except StoreAway as why:
         _log.warning("data_base_away", why=str(why), so="verdicts wait in the journal")
-        return False
-    return True
+        return None
 
 
 async def live(config: Config) -> None:
@@ -81,10 +85,11 @@ async def live(config: Config) -> None:
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(config.store.journal, config.store.images))
         store = stack.enter_context(Store(config.store_url()))
-        answers = await asyncio.to_thread(_answers, store)
-        delivery = stack.enter_context(Delivery(journal, store, answers=answers))
+        models = await asyncio.to_thread(_models_there, store)
+        delivery = stack.enter_context(Delivery(journal, store, answers=models is not None))
         classifier = _classifier(config, stack)
-        library = Library(config.store.models, classifier, {model.id: model.state for model in journal.models()})
+        known = journal.models() if models is None else models
+        library = Library(config.store.models, classifier, {model.id: model.state for model in known})
         await library.serve()
         beam = stack.enter_context(monitor(config.beam))
         roster = Roster(config, classifier.card, Settings(journal.settings()))

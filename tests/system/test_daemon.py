@@ -20,10 +20,13 @@ from daemon import Daemon
 from databases import Database, started
 from PIL import Image
 
+from hydrad import shipped
 from hydrad.domain import Severity, Status
 from hydrad.sim import hall
 from hydrad.sim.producers import Dump, producer
 from hydrad.store import schema
+from hydrad.store.queries import Store
+from hydrad.store.tables import ModelState
 
 pytestmark = pytest.mark.system
 
@@ -330,3 +333,17 @@ def test_a_data_base_that_is_away_stops_nothing_and_gets_everything_once_it_is_b
         hydrad.until(lambda: hydrad.counts()["judged"] == 3, 60)
         assert len(hydrad.ask_json("log")) == 3
         hydrad.until(lambda: hydrad.pv("DB:STATUS").severity == Severity.NO_ALARM)
+
+
+@pytest.mark.keras
+def test_a_retired_model_does_not_serve_even_when_the_journal_has_never_heard_of_it(
+    daemon: Callable[..., Daemon],
+) -> None:
+    hydrad = daemon()
+    shutil.copytree(shipped.folder(), hydrad.home / "models" / shipped.ID)
+    with Store(f"sqlite:///{hydrad.home / 'hydra.db'}") as store:
+        store.register_model(shipped.ID, {}, {}, state=ModelState.RETIRED)
+    hydrad.start()
+    hydrad.land("CDC_occupancy.png", 1)
+    status = hydrad.pv("CDC:OCCUPANCY:STATUS")
+    hydrad.until(lambda: status.get() == Status.NOMODEL)
