@@ -40,7 +40,6 @@ NotNegative = Annotated[Number, Field(ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Text = Annotated[str, Field(min_length=1)]
-LAYOUTS = ("rsai", "mon12", "panguin", "plain")
 
 
 class Section(BaseModel):

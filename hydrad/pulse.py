@@ -20,7 +20,6 @@ class Pulse:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._beats: deque[tuple[float, float]] = deque()
-        self.working_since: float | None = None
 
     def beat(self, latency_s: float) -> None:
         """One image has become a verdict, ``latency_s`` after it came to rest."""

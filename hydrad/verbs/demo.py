@@ -23,6 +23,7 @@ from hydrad import config as configuration
 from hydrad.domain import Severity
 from hydrad.errors import HydradError, StoreAway
 from hydrad.shipped import folder as shipped_bundle
+from hydrad.store.queries import Store
 from hydrad.store.rows import PlotStanding
 from hydrad.verbs.processes import child, free_port, tail
 from hydrad.verbs.reports import existing
@@ -82,13 +83,15 @@ def demo(options: argparse.Namespace) -> None:
             )
         )
         loaded = configuration.load(settings)
+        store: Store | None = None
         end = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
         show = stack.enter_context(_screen(console))
         while time.monotonic() < end:
             for name, process in (("the daemon", daemon), ("the simulated hall", hall)):
                 if process.poll() is not None:
                     raise HydradError(f"{name} ended by itself:\n{tail(log_file)}")
-            with suppress(StoreAway), existing(loaded) as store:  # the daemon may not have made it yet
+            with suppress(StoreAway):  # the daemon may not have made it yet
+                store = store or stack.enter_context(existing(loaded))
                 show.draw(store.standings())
             time.sleep(0.5)
 
