@@ -103,14 +103,18 @@ async def live(config: Config) -> None:
             sinks=[],
             ledger=journal,
             fill_s=config.beam.window_s,
-            patience_s=min((watch.patience_s for watch in config.watch), default=30.0),
         )
         desk = Desk(pipeline)
         ioc = Ioc(config.ioc, controls=desk, hall=config.hall.name, units=config.beam.units)
         desk.panel = ioc
         panel = _NewPlots(ioc, roster)
         pipeline.sinks = [ioc, panel]
-        tray = stack.enter_context(ReplayWatcher(Names(watch, config.hall.zone) for watch in config.watch))
+        tray = stack.enter_context(
+            ReplayWatcher(
+                [Names(watch, config.hall.zone) for watch in config.watch],
+                patience_s=min((watch.patience_s for watch in config.watch), default=30.0),  # a person waits for it
+            )
+        )
         oblivion = Oblivion(journal)
         watchers = [
             stack.enter_context(watcher_of(watch, config.hall.zone, journal.seen, oblivion.add))

@@ -36,7 +36,6 @@ class Pipeline:
     sinks: Sequence[Sink]
     ledger: Ledger
     fill_s: float  # how long an image fills before it is written
-    patience_s: float = 30.0  # how long a file at rest may stay unfinished
     backlog: Backlog = field(default_factory=Backlog)
     pulse: Pulse = field(default_factory=Pulse)
     clock: Callable[[], datetime] = utc_now
@@ -68,7 +67,7 @@ class Pipeline:
         except FileNotFoundError:
             await self._reject(arrival, "gone before it could be read")
         except (UnfinishedImage, OSError) as why:
-            if arrival.at_rest_s < self.patience_s:
+            if arrival.at_rest_s < watcher.patience_s:
                 watcher.again(arrival)
             else:
                 await self._reject(arrival, f"{why}; unchanged for {arrival.at_rest_s:.0f} s")

@@ -14,6 +14,11 @@ class Watcher(Protocol):
     """Tells which files have come to rest below one root. A context manager: entered, it watches."""
 
     @property
+    def patience_s(self) -> float:
+        """How long a file of this producer may lie unfinished, in s, before it is rejected."""
+        ...
+
+    @property
     def pending(self) -> int:
         """Files seen that have not come to rest."""
         ...

@@ -164,6 +164,7 @@ class FakeWatcher:
 
     def __init__(self) -> None:
         self.asked_again: list[Arrival] = []
+        self.patience_s = 5.0
         self.ticked_at = 0.0
         self._dropped: asyncio.Queue[Arrival] = asyncio.Queue()
 

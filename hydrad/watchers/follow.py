@@ -68,6 +68,7 @@ class FolderWatcher:
     ) -> None:
         self._gone = gone
         self.root = watch.root
+        self.patience_s = watch.patience_s
         self._names = Names(watch, zone)
         self._watch = watch
         self._poll_s = min(poll_s, watch.rescan_s)

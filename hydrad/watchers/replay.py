@@ -28,10 +28,12 @@ class ReplayWatcher:
 
     Args:
         names: the layouts of the watched folders: a file that lies in one of them is read by its layout.
+        patience_s: how long a file may lie unfinished before it is rejected, in s.
     """
 
-    def __init__(self, names: Iterable[Names] = ()) -> None:
+    def __init__(self, names: Iterable[Names] = (), *, patience_s: float = 30.0) -> None:
         self._names = tuple(names)
+        self.patience_s = patience_s
         self._queue: list[tuple[float, int, Arrival]] = []
         self._count = 0
         self._news = asyncio.Event()

@@ -53,7 +53,6 @@ class House:
             sinks=self.sinks,
             ledger=self.ledger,
             fill_s=30,
-            patience_s=5,
             clock=self.clock,
         )
 
@@ -246,6 +245,18 @@ async def test_what_may_yet_become_an_image_is_looked_at_again_and_rejected_when
     assert (verdict, kept, heatmap, entry.sha256) == (None, None, None, None)
     assert entry.done_at == house.clock()
     assert house.sink.told == []
+
+
+@in_no_time
+async def test_each_folder_has_a_patience_of_its_own():
+    house = House()
+    house.watcher.patience_s = 60
+    async with house.running():
+        slow = house.write(UnfinishedImage("ends in the middle"), at_rest_s=59)
+        await rest()
+        assert house.watcher.asked_again == [slow]
+        house.write(UnfinishedImage("ends in the middle"), at_rest_s=60, name="old.png")
+    assert house.ledger.outcomes() == ["rejected"]
 
 
 @in_no_time
