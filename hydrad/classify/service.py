@@ -114,6 +114,11 @@ class ModelService:
         """``time.monotonic()`` of its last progress."""
         return self._ticked_at
 
+    @property
+    def cards(self) -> Sequence[ModelCard]:
+        """The models in service, in the order they were loaded."""
+        return [served.card for served in self._served.values()]
+
     def manifest(self, model: str) -> Manifest:
         """What the bundle of a model in service says of itself; raises KeyError for one that is not."""
         return self._served[model].bundle.manifest

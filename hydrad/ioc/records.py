@@ -60,6 +60,11 @@ class Record(Channel):
         """The condition of its alarm."""
         return self.alarm.condition
 
+    @property
+    def undefined(self) -> bool:
+        """True until it was given a value that is one."""
+        return not self.defined or (isinstance(self.value, float) and math.isnan(self.value))
+
     def field(self, name: str) -> Channel | None:
         """The field of this name, or None."""
         if name in {"", "VAL"}:
