@@ -14,6 +14,7 @@ from hydrad.domain import Status
 from hydrad.errors import ConfigurationError, HydradError
 
 DONE, FAULT, WRONG = 0, 1, 2
+Verbs = argparse._SubParsersAction  # noqa: SLF001  argparse gives it no other name
 LAYOUTS = ("rsai", "mon12", "panguin", "plain")
 
 
@@ -93,11 +94,26 @@ def parser() -> argparse.ArgumentParser:
     submit.add_argument("--wait", action="store_true", help="print the verdicts")
     submit.add_argument("--timeout-s", type=_positive, default=60.0, metavar="S", help="wait at most so long (60)")
 
+    _labelling(verbs.add_parser("label", help="labelled images").add_subparsers(metavar="VERB", required=True))
+    _training(verb("train", "training:train", "learn from labelled images: a new candidate", reports=True))
+
     models = verbs.add_parser("models", help="the library").add_subparsers(metavar="VERB", required=True)
     _common(models.add_parser("list", help="every bundle"), "library:models", reports=True)
     show = models.add_parser("show", help="one bundle's card and figures")
     show.add_argument("id")
     _common(show, "library:model", reports=True)
+    for name, says in (
+        ("promote", "put a candidate, a shadow or a retired model into service"),
+        ("shadow", "let a model judge along without effect"),
+        ("retire", "take a model out of service or out of the shadow"),
+        ("rollback", "undo a promotion: what served before serves again"),
+    ):
+        move = models.add_parser(name, help=says, description=says)
+        move.add_argument("id", metavar="MODEL")
+        move.add_argument("--reason", default="", help="for the history")
+        move.add_argument("--user", help="whom the history shall name (the account that runs this)")
+        move.add_argument("--wait-s", type=_positive, metavar="S", help="wait for the daemon's answer, at most so long")
+        _common(move, f"moving:{name}", reports=True)
 
     thresholds = verbs.add_parser("thresholds", help="confirm thresholds").add_subparsers(metavar="VERB", required=True)
     _common(thresholds.add_parser("list", help="those that somebody changed"), "library:thresholds", reports=True)
@@ -117,6 +133,63 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--images", type=int, default=400, metavar="N", help="images a figure is taken from (400)")
     return top
+
+
+def _labelling(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    bring = verbs.add_parser("import", help="folders named after labels, or a CSV file")
+    bring.add_argument("folder", type=Path, metavar="DIR", help="holds a folder per label; or a file written by export")
+    whose = bring.add_mutually_exclusive_group()
+    whose.add_argument("--plot", metavar="P", help="the plot that all of them show")
+    whose.add_argument("--layout", choices=LAYOUTS, help="plot and run are told by the files' names, as in [[watch]]")
+    bring.add_argument("--label", metavar="L", help="of all images below DIR, which then holds no folders of labels")
+    bring.add_argument("--run", type=int, metavar="N", help="the run that all of them are of")
+    bring.add_argument(
+        "--meaning", action="append", default=[], metavar="LABEL=MEANING", help="good, bad, empty or other"
+    )
+    bring.add_argument("--user", help="who labelled them (the account that runs this)")
+    _common(bring, "labelling:bring", reports=True)
+
+    take = verbs.add_parser("export", help="a folder per plot and label, and labels.csv beside them")
+    take.add_argument("folder", type=Path, metavar="DIR", help="new or empty")
+    take.add_argument("--plot", action="append", default=[], metavar="P", help="these plots only")
+    take.add_argument("--csv-only", action="store_true", help="the table without the images")
+    _common(take, "labelling:export", reports=True)
+
+    show = verbs.add_parser("list", help="each plot's labels, and how many images have them")
+    show.add_argument("plots", nargs="*", metavar="PLOT")
+    _common(show, "labelling:listed", reports=True)
+
+    define = verbs.add_parser("define", help="a label's meaning and colour, new or changed")
+    define.add_argument("plot")
+    define.add_argument("label")
+    define.add_argument("--meaning", choices=("good", "bad", "empty", "other"))
+    define.add_argument("--colour", metavar="CSS", help="such as #c0392b")
+    define.add_argument("--user", help="whom the history shall name (the account that runs this)")
+    _common(define, "labelling:define")
+
+
+def _training(train: argparse.ArgumentParser) -> None:
+    train.add_argument("plots", nargs="*", metavar="PLOT", help="names or patterns; one model serves all of them")
+    train.add_argument("--all-plots", action="store_true", help="one model for every plot that has labels")
+    train.add_argument("--id", metavar="NAME", help="of the model (made of plot and time)")
+    train.add_argument("--architecture", metavar="A", help="plain, a network of keras.applications, or a .keras file")
+    train.add_argument("--weights", type=Path, metavar="FILE", help="of a keras.applications network, without its top")
+    train.add_argument("--parent", metavar="MODEL", help="go on from this model's network (fine-tuning)")
+    train.add_argument("--width", type=int, metavar="PIXELS")
+    train.add_argument("--height", type=int, metavar="PIXELS")
+    train.add_argument("--epochs", type=int, metavar="N")
+    train.add_argument("--seed", type=int, metavar="N", help="the same seed and labels give the same model on a CPU")
+    train.add_argument("--good-share", type=_positive, metavar="SHARE", help="of the good images to learn from, 0 to 1")
+    train.add_argument("--hold-out", choices=("auto", "run", "plot", "image"), help="what is kept apart for the test")
+    train.add_argument(
+        "--emulate",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="FAULT[,KEY=VALUE…] as in [[train.emulate]], instead of those there; 'none' for none",
+    )
+    train.add_argument("--resume", metavar="NAME", help="go on with a training that was stopped")
+    train.add_argument("--user", help="whom the history shall name (the account that runs this)")
 
 
 def since(text: str) -> datetime:

@@ -40,6 +40,8 @@ NotNegative = Annotated[Number, Field(ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Side = Annotated[int, Field(strict=True, ge=16, le=2048)]
 
 
 class Section(BaseModel):
@@ -243,6 +245,56 @@ class Detector(Section):
         return any(fnmatchcase(plot, pattern) for pattern in patterns)
 
 
+class Saving(Section):
+    """How many of the images that nobody labelled and nothing is wrong with stay after ``store.keep_all_h``."""
+
+    share: Share = 1.0  # of a plot without labels
+    half_at: Annotated[int, Field(strict=True, ge=1)] = 300  # labels of a plot at which half of that share is kept
+    least: Share = 0.01  # never fewer
+
+
+class Emulate(Section):
+    """A fault to be put into good images, so that a network learns it before the detector shows it."""
+
+    fault: Literal[
+        "dead_region", "hot_channels", "shifted_peak", "broadened_peak", "lost_statistics", "noise", "missing_panel"
+    ]
+    plots: Annotated[tuple[Text, ...], Field(min_length=1)] = ("*",)
+    label: Text = "Bad"
+    share: Positive = 0.5  # images made, per good image of the plot
+    weight: Positive = 1.0  # in training, beside 1 of an image that was taken
+    map: Path | None = None  # a picture of the plot in which each region has its own colour
+    boxes: tuple[tuple[Share, Share, Share, Share], ...] = ()  # left, top, right, bottom
+    most: Annotated[int, Field(strict=True, ge=1, le=100)] = 1  # regions struck at once, at most
+
+
+class Symmetry(Section):
+    """What may be done to the images of some plots without changing what they show."""
+
+    plots: Annotated[tuple[Text, ...], Field(min_length=1)]
+    valid: Annotated[tuple[Literal["flip_x", "flip_y", "rotate_180", "rotate_90"], ...], Field(min_length=1)]
+
+
+class Train(Section):
+    """How models are trained where the command line says nothing else."""
+
+    architecture: Text = "plain"
+    weights: Path | None = None
+    width: Side = 192
+    height: Side = 128
+    epochs: Count = 15
+    batch: Batch = 32
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 1
+    good_share: Annotated[Share, Field(gt=0)] = 1.0
+    hold_out: Literal["auto", "run", "plot", "image"] = "auto"
+    few: Count = 10
+    precision: Literal["auto", "float32", "mixed"] = "auto"
+    threads: Annotated[int, Field(strict=True, ge=0, le=256)] = 0
+    memory_gb: Positive = 8
+    emulate: tuple[Emulate, ...] = ()
+    symmetry: tuple[Symmetry, ...] = ()
+
+
 def _once(names: Sequence[str]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(twice)} stands there twice")
@@ -257,6 +309,8 @@ class Config(Section):
     beam: BeamSection
     classify: ClassifySection = Models()
     web: Web = Web()
+    saving: Saving = Saving()
+    train: Train = Train()
     watch: tuple[Watch, ...] = ()
     defaults: PlotDefaults = PlotDefaults()
     detector: tuple[Detector, ...] = ()
@@ -353,7 +407,16 @@ def _anchored(config: Config, home: Path) -> Config:
         }
     )
     watches = tuple(watch.model_copy(update={"root": home / watch.root}) for watch in config.watch)
-    return config.model_copy(update={"store": kept, "watch": watches})
+    train = config.train.model_copy(
+        update={
+            "weights": None if config.train.weights is None else home / config.train.weights,
+            "emulate": tuple(
+                one if one.map is None else one.model_copy(update={"map": home / one.map})
+                for one in config.train.emulate
+            ),
+        }
+    )
+    return config.model_copy(update={"store": kept, "watch": watches, "train": train})
 
 
 def _missing(document: Mapping[str, Any], home: Path, *, folders: bool) -> list[str]:

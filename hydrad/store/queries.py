@@ -63,7 +63,7 @@ class Store:
 
     def ping(self) -> None:
         """Return if the data base answers."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             connection.execute(select(1))
 
     # ---- plots and verdicts ----
@@ -79,7 +79,7 @@ class Store:
         )
         if names:
             query = query.where(plots.c.digest.in_([digest(name) for name in names]))
-        with self._reading() as connection:
+        with self.reading() as connection:
             return sorted(map(_standing, connection.execute(query)), key=lambda standing: standing.plot)
 
     def log(
@@ -109,7 +109,7 @@ class Store:
         if status is not None:
             wanted = {status} if isinstance(status, Status) else set(status)
             queries = [query.where(verdicts.c.status == one) for one in wanted]
-        with self._reading() as connection:
+        with self.reading() as connection:
             if plot is not None:
                 plot_id = _plot_id(connection, plot)
                 queries = [one.where(verdicts.c.plot_id == plot_id) for one in queries]
@@ -122,14 +122,14 @@ class Store:
         """The heatmap of a verdict, shape (rows, columns), or None where it has none."""
         columns = tables.verdicts.c
         query = select(columns.heatmap, columns.heatmap_rows, columns.heatmap_columns).where(columns.id == verdict_id)
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else heatmap_from(row)
 
     def labels(self, plot: str) -> Mapping[str, Label]:
         """A plot's labels, in the order in which they were first met."""
         labels = tables.labels
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(labels).where(labels.c.plot_id == _plot_id(connection, plot)).order_by(labels.c.id)
             return {row.name: Label(row.meaning, row.colour) for row in connection.execute(query)}
 
@@ -141,11 +141,11 @@ class Store:
         Raises:
             Unacceptable: one of them cannot be stored; none was.
         """
-        self._insist(lambda connection: write_parcels(connection, parcels))
+        self.insist(lambda connection: write_parcels(connection, parcels))
 
     def ledger_counts(self) -> Mapping[Outcome, int]:
         """How many files had which outcome."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             counted = {row.outcome: row.files for row in connection.execute(select(tables.tallies))}
         return {outcome: counted.get(outcome, 0) for outcome in Outcome}
 
@@ -163,7 +163,7 @@ class Store:
             query = query.where(files.c.path_digest == digest(path))
         page = query
         while True:
-            with self._reading() as connection:
+            with self.reading() as connection:
                 rows = connection.execute(page).all()
             yield from map(entry_from, rows)
             if len(rows) < AT_ONCE:
@@ -180,7 +180,7 @@ class Store:
         """Hand files in; return their numbers, in the same order."""
         now = datetime.now(UTC)
         query = insert(tables.submissions)
-        with self._writing() as connection:
+        with self.writing() as connection:
             return [
                 _number(connection.execute(query.values(path=path, plot=plot, run=run, person=by, submitted_at=now)))
                 for path in paths
@@ -199,10 +199,10 @@ class Store:
             open_ones = query.where(~finished)
         else:
             open_ones = query.where(submissions.c.taken_at.is_(None))
-        with self._reading() as connection:  # asked twice a second: do not lock when there is nothing
+        with self.reading() as connection:  # asked twice a second: do not lock when there is nothing
             if not connection.execute(open_ones.limit(1)).first():
                 return []
-        with self._writing() as connection:
+        with self.writing() as connection:
             rows = connection.execute(open_ones.with_for_update()).all()
             now = datetime.now(UTC)
             taken = submissions.c.id.in_([row.id for row in rows])
@@ -213,7 +213,7 @@ class Store:
         """What became of these submissions; those still on their way are left out."""
         files = tables.files
         query = select_files().where(files.c.submission.in_(list(numbers)), files.c.done_at.is_not(None))
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = {row.submission: row for row in connection.execute(query.order_by(files.c.done_at))}
             wanted = [row.verdict_id for row in rows.values() if row.verdict_id is not None]
             filed = {one.id: one for one in _verdicts(connection, wanted)}
@@ -224,14 +224,14 @@ class Store:
     def append_setting(self, change: Change) -> None:
         """Add a change to the history, from a page or a verb; the daemon finds it there."""
         parcel = Parcel(change=change, ticket=uuid.uuid4().hex)
-        with self._writing() as connection:
+        with self.writing() as connection:
             write_changes(connection, [parcel])
 
     def settings_after(self, number: int) -> Sequence[FiledChange]:
         """The next changes after a row, oldest first, at most a thousand."""
         settings = tables.settings
         query = select(settings).where(settings.c.id > number).order_by(settings.c.id).limit(AT_ONCE)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [change_from(row) for row in connection.execute(query)]
 
     def newest_settings(self) -> Sequence[Change]:
@@ -241,7 +241,7 @@ class Store:
         place = sql.row_number().over(partition_by=settings.c.scope, order_by=newest_first).label("place")
         ranked = select(settings.c.id, place).subquery()
         query = select(settings).join(ranked, ranked.c.id == settings.c.id).where(ranked.c.place == 1)
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query.order_by(settings.c.changed_at, settings.c.id))
             return [change_from(row).change for row in rows]
 
@@ -250,7 +250,7 @@ class Store:
     def models(self) -> Sequence[Model]:
         """Every model, the oldest first."""
         models = tables.models
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(select(models).order_by(models.c.registered_at, models.c.id))
             return [Model(row.id, row.state, row.registered_at, row.moved_at, row.card, row.metrics) for row in rows]
 
@@ -272,13 +272,13 @@ class Store:
                 fresh = words | {"id": name, "state": state, "registered_at": now, "moved_at": now}
                 connection.execute(insert(models).values(fresh))
 
-        self._insist(enter)
+        self.insist(enter)
 
     def set_model_state(self, name: str, state: ModelState) -> None:
         """Move a model; raises ChangeRefused for one the library does not know."""
         models = tables.models
         values = {"state": state, "moved_at": datetime.now(UTC)}
-        with self._writing() as connection:
+        with self.writing() as connection:
             if connection.execute(update(models).where(models.c.id == name).values(values)).rowcount == 0:
                 raise ChangeRefused(f"the library knows no model {name!r}")
 
@@ -293,24 +293,26 @@ class Store:
             if connection.execute(update(table).where(table.c.host == heartbeat.host).values(values)).rowcount == 0:
                 connection.execute(insert(table).values(values))
 
-        self._insist(note)
+        self.insist(note)
 
     def heartbeat(self) -> Heartbeat | None:
         """The newest sign of life of any daemon, or None if there never was one."""
         table = tables.heartbeats
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(select(table).order_by(table.c.beat_at.desc()).limit(1)).mappings().one_or_none()
         return None if row is None else Heartbeat(**row)
 
     # ---- how it is done ----
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection to ask questions on, for this package's own modules."""
         with self._known(), reading(self._engine) as connection:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
+        """A transaction, committed at the end, for this package's own modules."""
         with self._known(), writing(self._engine) as connection:
             yield connection
 
@@ -326,11 +328,11 @@ class Store:
             self._required = False
             raise
 
-    def _insist(self, act: Callable[[Connection], None]) -> None:
+    def insist(self, act: Callable[[Connection], None]) -> None:
         """Do what adds rows that are not there; where another writer was first with one, it is there the next time."""
         for left in reversed(range(TRIES)):
             try:
-                with self._writing() as connection:
+                with self.writing() as connection:
                     act(connection)
             except Beaten:
                 if not left:

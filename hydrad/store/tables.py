@@ -31,6 +31,16 @@ class ModelState(StrEnum):
     RETIRED = "retired"
 
 
+class TrainingState(StrEnum):
+    """How far a training is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DONE = "done"
+
+
 METADATA = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -103,6 +113,21 @@ labels = Table(
     **ON_SERVERS,
 )
 
+definitions = Table(  # every change of what a label means or looks like
+    "definitions",
+    METADATA,
+    _id(),
+    Column("label_id", RowId, ForeignKey("labels.id"), nullable=False),
+    Column("meaning", Word(Meaning), nullable=False),
+    Column("colour", String(16)),
+    Column("person", Words, nullable=False),
+    Column("host", Words, nullable=False),
+    Column("via", Words, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Index(None, "label_id"),
+    **ON_SERVERS,
+)
+
 runs = Table(
     "runs",
     METADATA,
@@ -127,9 +152,27 @@ images = Table(
     Column("chunk", BigInteger),
     Column("taken_at", Moment),
     Column("kept", Boolean, nullable=False),  # its bytes still lie in the images folder
+    Column("sampled", Boolean, nullable=False),  # drawn for labelling when it was seen
+    Column("label_id", RowId, ForeignKey("labels.id")),  # as people see it; NULL: nobody has labelled it
     UniqueConstraint("sha256", "plot_id"),
+    Index(None, "plot_id", "label_id", "taken_at"),  # a plot's images with this label, or with none
     Index(None, "plot_id", "taken_at"),  # a plot's newest images
     Index(None, "kept", "taken_at"),  # what has been kept long enough
+    **ON_SERVERS,
+)
+
+labellings = Table(  # every label that a person gave or took back; the newest of an image is its row's label_id
+    "labellings",
+    METADATA,
+    _id(),
+    Column("image_id", RowId, ForeignKey("images.id"), nullable=False),
+    Column("label_id", RowId, ForeignKey("labels.id")),  # NULL: taken back
+    Column("person", Words, nullable=False),
+    Column("host", Words, nullable=False),
+    Column("via", Words, nullable=False),
+    Column("labelled_at", Moment, nullable=False),
+    Index(None, "image_id"),
+    Index(None, "labelled_at"),
     **ON_SERVERS,
 )
 
@@ -244,6 +287,62 @@ models = Table(
     Column("metrics", Document, nullable=False),
     Column("registered_at", Moment, nullable=False),
     Column("moved_at", Moment, nullable=False),  # into its present state
+    Column("fault", Words),  # why the daemon refused it when it was last asked to load it
+    **ON_SERVERS,
+)
+
+moves = Table(  # every change of a model's state; those of one decision share its ticket
+    "moves",
+    METADATA,
+    _id(),
+    Column("ticket", Digest, nullable=False),
+    Column("model_id", String(255), ForeignKey("models.id"), nullable=False),
+    Column("old", Word(ModelState)),  # NULL: it is new
+    Column("new", Word(ModelState), nullable=False),
+    Column("person", Words, nullable=False),
+    Column("host", Words, nullable=False),
+    Column("via", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("moved_at", Moment, nullable=False),
+    Index(None, "model_id"),
+    Index(None, "ticket"),
+    **ON_SERVERS,
+)
+
+shadows = Table(  # what models in shadow would have said; they change no status
+    "shadows",
+    METADATA,
+    _id(),
+    Column("verdict_id", RowId, ForeignKey("verdicts.id"), nullable=False),
+    Column("model_id", String(255), nullable=False),
+    Column("label", Words, nullable=False),
+    Column("confidence", Number, nullable=False),
+    Column("scores", Document, nullable=False),
+    Column("confirmed", Boolean, nullable=False),
+    Column("novelty", Number),
+    UniqueConstraint("verdict_id", "model_id"),
+    Index(None, "model_id", "verdict_id"),
+    **ON_SERVERS,
+)
+
+trainings = Table(
+    "trainings",
+    METADATA,
+    _id(),
+    Column("state", Word(TrainingState), nullable=False),
+    Column("settings", Document, nullable=False),  # what was asked for
+    Column("progress", Document, nullable=False),
+    Column("person", Words, nullable=False),
+    Column("host", Words),
+    Column("pid", BigInteger),
+    Column("asked_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("told_at", Moment),  # its last sign of life
+    Column("ended_at", Moment),
+    Column("stop_asked", Boolean, nullable=False),
+    Column("model_id", String(255)),  # what came of it
+    Column("reason", Words, nullable=False),
+    Index(None, "state"),
     **ON_SERVERS,
 )
 

@@ -76,6 +76,7 @@ def _write_images(
                 "chunk": None if verdict is None else verdict.chunk,
                 "taken_at": None if verdict is None else verdict.taken_at,
                 "kept": True,
+                "sampled": True,
             }
             rows.setdefault((entry.sha256, plot_id), facts)
     hashes = {sha256 for sha256, _ in rows} | {

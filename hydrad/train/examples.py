@@ -18,7 +18,9 @@ class Examples:
 
     images: npt.NDArray[np.uint8]  # shape (images, height, width, channels)
     truth: Truth
-    groups: tuple[tuple[str, ...], ...] = ()  # per image, e.g. (plot, fault)
+    groups: tuple[tuple[str, ...], ...] = ()  # per image: its plot, then what else it is reported by, e.g. a fault
+    weights: npt.NDArray[np.float32] | None = None  # of each image in training; all alike when None
+    names: tuple[str, ...] = ()  # per image, where it came from
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -35,4 +37,6 @@ class Examples:
         """Those that are chosen, by a mask or by their numbers."""
         numbers = np.arange(len(self))[chosen]
         groups = tuple(self.groups[n] for n in numbers) if self.groups else ()
-        return Examples(self.images[numbers], self.truth[numbers], groups)
+        weights = None if self.weights is None else self.weights[numbers]
+        names = tuple(self.names[n] for n in numbers) if self.names else ()
+        return Examples(self.images[numbers], self.truth[numbers], groups, weights, names)

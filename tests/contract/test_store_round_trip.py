@@ -221,7 +221,7 @@ def test_plots_whose_names_differ_at_all_are_two_plots(store: Store, one: str, o
 
 def test_a_name_is_told_apart_by_case_in_anybodys_own_sql(store: Store, database: Database) -> None:
     store.put([Parcel(verdict=verdict_of("CDC_occ")), Parcel(verdict=verdict_of("cdc_occ"))])
-    with store._reading() as connection:
+    with store.reading() as connection:
         found = connection.exec_driver_sql("SELECT count(*) FROM plots WHERE name = 'CDC_occ'").scalar()
     assert found == 1, database.kind
 
@@ -244,7 +244,7 @@ def test_a_setting_of_a_plot_is_another_than_the_same_of_a_detector(store: Store
 def test_the_facts_of_an_image_are_kept(store: Store) -> None:
     verdict = verdict_of()
     store.put([Parcel(entry_of(verdict), verdict, ImageFacts(48_000, "png", 1378, 636))])
-    with store._reading() as connection:
+    with store.reading() as connection:
         row = connection.execute(tables.images.select()).one()
     assert (row.sha256, row.size, row.format, row.width, row.height) == (verdict.sha256, 48_000, "png", 1378, 636)
     assert (row.path, row.run, row.chunk, row.taken_at) == (verdict.path, verdict.run, verdict.chunk, verdict.taken_at)

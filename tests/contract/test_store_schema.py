@@ -79,8 +79,8 @@ NEXT_REVISION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "0002"
 
 def upgrade():
     op.add_column("runs", sa.Column("comment", sa.Text()))
@@ -92,7 +92,7 @@ def newer_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that has one more migration than this one."""
     migrations = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, migrations)
-    (migrations / "versions" / "r0002_next.py").write_text(NEXT_REVISION)
+    (migrations / "versions" / "r9999_next.py").write_text(NEXT_REVISION)
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
 
 
@@ -101,11 +101,11 @@ def test_an_older_schema_is_refused_on_a_server_and_upgraded_when_embedded(datab
     engine = open_engine(database.url)
     with writing(engine) as connection:
         connection.execute(text("ALTER TABLE runs DROP COLUMN comment"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     assert schema.schema_state(database.url).age is Age.BEHIND
     with Store(database.url) as store:
         if database.kind == "mariadb":
-            with pytest.raises(SchemaMismatch, match="0001 is older than this program's 0002; run `hydrad db upgrade`"):
+            with pytest.raises(SchemaMismatch, match="0002 is older than this program's 9999; run `hydrad db upgrade`"):
                 store.standings()
             schema.upgrade(database.url)
         assert store.standings() == []

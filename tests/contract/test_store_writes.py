@@ -24,12 +24,12 @@ FACTS = ImageFacts(48_000, "png", 1378, 636)
 
 
 def rows(store: Store, table: Table) -> Sequence[Any]:
-    with store._reading() as connection:
+    with store.reading() as connection:
         return connection.execute(select(table).order_by(*table.primary_key)).all()
 
 
 def count(store: Store, table: Table) -> int:
-    with store._reading() as connection:
+    with store.reading() as connection:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 

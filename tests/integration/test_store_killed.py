@@ -71,7 +71,7 @@ def is_whole(store: Store, keys: set[str]) -> None:
     entries = list(store.ledger_files())
     assert len(entries) == len({entry.path for entry in entries}) == len(keys)
     assert store.ledger_counts()[Outcome.JUDGED] == len(keys)
-    with store._reading() as connection:
+    with store.reading() as connection:
         files = tables.files
         unlinked = connection.execute(select(files.c.id).where(files.c.verdict_id.is_(None))).all()
         assert unlinked == []

@@ -33,7 +33,7 @@ def plans(store: Store, ask: Any) -> str:
     event.listen(store._engine, "before_cursor_execute", note)
     ask(store)
     event.remove(store._engine, "before_cursor_execute", note)
-    with store._reading() as connection:
+    with store.reading() as connection:
         return " | ".join(
             str(row.detail)
             for statement, parameters in asked
