@@ -26,11 +26,17 @@ from hydrad.pipeline import Pipeline
 from hydrad.ports import BeamMonitor
 from hydrad.roster import Roster
 from hydrad.rounds import Rounds
+from hydrad.saving import Sampling
 from hydrad.settings import BEAM_THRESHOLD, Settings
+from hydrad.shadowing import Shadowing
+from hydrad.store import labelling, registry
 from hydrad.store.delivery import Delivery
+from hydrad.store.images import ImageFolder
 from hydrad.store.journal import Journal
+from hydrad.store.purging import Purge
 from hydrad.store.queries import Store
 from hydrad.store.rows import Model
+from hydrad.upkeep import Upkeep
 from hydrad.watchers import watcher_of
 from hydrad.watchers.layouts import Names
 from hydrad.watchers.replay import ReplayWatcher
@@ -74,7 +80,7 @@ def _models_there(store: Store) -> Sequence[Model] | None:
         SchemaMismatch: at once, when it is of another schema.
     """
     try:
-        return store.models()
+        return registry.models(store)
     except StoreAway as why:
         _log.warning("data_base_away", why=str(why), so="verdicts wait in the journal")
         return None
@@ -83,14 +89,14 @@ def _models_there(store: Store) -> Sequence[Model] | None:
 async def live(config: Config) -> None:
     """Build the house, let its tasks run, and leave in order when told."""
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(config.store.journal, config.store.images))
+        sampling = Sampling(config.saving)
+        journal = stack.enter_context(Journal(config.store.journal, config.store.images, sampling.draws))
         store = stack.enter_context(Store(config.store_url()))
         models = await asyncio.to_thread(_models_there, store)
         delivery = stack.enter_context(Delivery(journal, store, answers=models is not None))
         classifier = _classifier(config, stack)
-        known = journal.models() if models is None else models
-        library = Library(config.store.models, classifier, {model.id: model.state for model in known})
-        await library.serve()
+        library = stack.enter_context(Library(config.store.models, classifier, store, journal))
+        await library.serve(models)
         beam = stack.enter_context(monitor(config.beam))
         roster = Roster(config, classifier.card, Settings(journal.settings()))
         _set_beam(beam, roster.settings.value(BEAM_THRESHOLD))
@@ -104,11 +110,14 @@ async def live(config: Config) -> None:
             ledger=journal,
             fill_s=config.beam.window_s,
         )
+        shadowing = Shadowing(pipeline)
+        pipeline.judged = shadowing.hear
         desk = Desk(pipeline)
         ioc = Ioc(config.ioc, controls=desk, hall=config.hall.name, units=config.beam.units)
         desk.panel = ioc
         panel = _NewPlots(ioc, roster)
         pipeline.sinks = [ioc, panel]
+        library.changed = panel.look_again
         tray = stack.enter_context(
             ReplayWatcher(
                 [Names(watch, config.hall.zone) for watch in config.watch],
@@ -121,6 +130,15 @@ async def live(config: Config) -> None:
             for watch in config.watch
         ]
         mailbox = stack.enter_context(Mailbox(store, journal, desk, tray, library))
+        upkeep = stack.enter_context(
+            Upkeep(
+                labels=partial(labelling.counts, store),
+                sampling=sampling,
+                purge=Purge(store, ImageFolder(config.store.images)),
+                deliveries=journal,
+                keep_all_h=config.store.keep_all_h,
+            )
+        )
         rounds = Rounds(
             pipeline=pipeline,
             dials=[ioc, mailbox],
@@ -143,8 +161,11 @@ async def live(config: Config) -> None:
             "classifier": classifier.run,
             "delivery": delivery.run,
             "mailbox": mailbox.run,
+            "library": library.run,
+            "shadows": shadowing.run,
             "rounds": rounds.run,
             "oblivion": oblivion.run,
+            "upkeep": upkeep.run,
             "submissions": partial(pipeline.follow, tray),
             **{f"watch {watcher.root}": partial(pipeline.follow, watcher) for watcher in watchers},
             **{f"attend {n}": pipeline.attend for n in range(config.classify.batch + HANDS)},
@@ -160,7 +181,7 @@ def _classifier(config: Config, stack: ExitStack) -> ModelService | FixedClassif
 
 
 class _NewPlots:
-    """A sink that shows the rules of a plot when it is first heard of."""
+    """A sink that shows the rules of a plot when it is first heard of, and when another model serves it."""
 
     name = "rules"
 
@@ -170,10 +191,18 @@ class _NewPlots:
         self._models: dict[str, str | None] = {}
 
     async def tell(self, verdict: Verdict) -> None:
-        rules = self._roster.rules(verdict.plot)
-        if self._models.get(verdict.plot, "") != rules.model:
-            self._models[verdict.plot] = rules.model
-            await self._ioc.show_rules(verdict.plot, rules)
+        await self._show(verdict.plot)
+
+    async def look_again(self) -> None:
+        """Models have changed places: the labels and thresholds of some plots may be others now."""
+        for plot in list(self._roster):
+            await self._show(plot)
+
+    async def _show(self, plot: str) -> None:
+        rules = self._roster.rules(plot)
+        if self._models.get(plot, "") != rules.model:
+            self._models[plot] = rules.model
+            await self._ioc.show_rules(plot, rules)
 
 
 def _set_beam(beam: BeamMonitor, on_above: float | None) -> None:

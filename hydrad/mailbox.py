@@ -18,8 +18,10 @@ from hydrad.desk import Desk
 from hydrad.domain import Vitals
 from hydrad.errors import TryAgain
 from hydrad.library import Library
+from hydrad.store import registry
 from hydrad.store.journal import Journal
 from hydrad.store.queries import Store
+from hydrad.store.registry import Place
 from hydrad.store.rows import FiledChange, Heartbeat, Submission
 from hydrad.watchers.replay import ReplayWatcher
 
@@ -34,6 +36,7 @@ T = TypeVar("T")
 class Mail:
     """What was found at one look."""
 
+    places: Sequence[Place]
     changes: Sequence[FiledChange]
     submissions: Sequence[Submission]
 
@@ -53,7 +56,6 @@ class Mailbox:
         self._vitals: Vitals | None = None
         self._began_at = datetime.now(UTC)
         self._beat_at = float("-inf")
-        self._told_library = False
         self._first = True  # then what an earlier daemon took and did not finish is taken again
 
     def __enter__(self) -> Self:
@@ -74,7 +76,6 @@ class Mailbox:
         """Look, for ever."""
         while True:
             try:
-                await self._register()
                 await self._beat()
                 await self._open(await self._away(self._look))
             except TryAgain as why:  # the data base, or the journal's disk: both are said to be away by others
@@ -83,12 +84,14 @@ class Mailbox:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _look(self) -> Mail:
+        places = registry.places(self._store)
         changes = self._store.settings_after(self._journal.cursor)
         submissions = self._store.take_submissions(again=self._first)  # last: what is taken must not be lost again
         self._first = False
-        return Mail(changes, submissions)
+        return Mail(places, changes, submissions)
 
     async def _open(self, mail: Mail) -> None:
+        self._library.look(mail.places)
         for submission in mail.submissions:
             _log.info("file_handed_in", path=submission.path, by=submission.by, plot=submission.plot)
             self._tray.submit(Path(submission.path), plot=submission.plot, run=submission.run, submission=submission.id)
@@ -113,13 +116,6 @@ class Mailbox:
         )
         await self._away(lambda: self._store.beat(beat))
         self._beat_at = now
-
-    async def _register(self) -> None:
-        if self._told_library:
-            return
-        await self._away(lambda: self._library.register(self._store))
-        await self._journal.keep_models(await self._away(self._store.models))
-        self._told_library = True
 
     async def _away(self, ask: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, ask)

@@ -39,6 +39,7 @@ class Pipeline:
     backlog: Backlog = field(default_factory=Backlog)
     pulse: Pulse = field(default_factory=Pulse)
     clock: Callable[[], datetime] = utc_now
+    judged: Callable[[Verdict], None] = lambda _: None  # hears of each new image when all else is done with it
     _unkept: deque[Verdict] = field(default_factory=deque, init=False)
     _away: bool = field(default=False, init=False)
 
@@ -89,15 +90,26 @@ class Pipeline:
         heatmap = None if prediction is None else prediction.heatmap
         await keep(lambda: self.ledger.record(entry, verdict, picture, heatmap))
         _log.info("image_judged", **_line(verdict), outcome=outcome.value)
+        if not equal:
+            self.judged(verdict)
 
     async def _classify(self, plot: str, picture: Picture) -> Prediction | None:
-        if self.classifier.card(plot) is None:
-            return None
-        try:
-            return await self.classifier.classify(plot, picture)
-        except BundleError as fault:
-            _log.error("image_not_classified", plot=plot, sha256=picture.sha256, why=str(fault))
-            return None
+        while (card := self.classifier.card(plot)) is not None:
+            try:
+                prediction = await self.classifier.classify(plot, picture)
+            except BundleError as fault:
+                if self._serving(plot) == card.id:
+                    _log.error("image_not_classified", plot=plot, sha256=picture.sha256, why=str(fault))
+                    return None
+            else:
+                # Judged by the thresholds of the model that gave it, or not at all: another may serve by now.
+                if self._serving(plot) == prediction.model:
+                    return prediction
+        return None
+
+    def _serving(self, plot: str) -> str | None:
+        card = self.classifier.card(plot)
+        return None if card is None else card.id
 
     async def look_again(self, cause: Cause = Cause.CLOCK) -> None:
         """Tell and keep what time, beam or a person's change has altered without a new image."""

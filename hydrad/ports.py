@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +61,14 @@ class Classifier(Protocol):
         """Scores, heatmap and embedding of one picture; raise BundleError when the model cannot answer."""
         ...
 
+    def shadows(self, plot: str) -> Sequence[ModelCard]:
+        """The models that judge this plot along without effect."""
+        ...
+
+    async def ask(self, shadow: str, picture: Picture) -> Prediction:
+        """What a model in shadow says, once no picture waits for one in service; raise BundleError when it cannot."""
+        ...
+
 
 class BeamMonitor(Protocol):
     """Knows the beam current and its recent past."""
@@ -96,6 +104,10 @@ class Ledger(Protocol):
         self, entry: LedgerEntry, verdict: Verdict | None, picture: Picture | None, heatmap: HeatMap | None
     ) -> None:
         """Return once this is safe on the local disk; raise TryAgain when it cannot be."""
+        ...
+
+    async def overhear(self, verdict: Verdict, said: Prediction, *, confirmed: bool) -> None:
+        """Keep what a model in shadow said of a verdict's image; ``confirmed`` by its own thresholds."""
         ...
 
     async def note(self, verdict: Verdict) -> None:

@@ -6,43 +6,44 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import multiprocessing
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import JsonValue
 
 from hydrad import log
-from hydrad.classify import novelty
+from hydrad.classify import bundle as bundles
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.labels import meaning_of
-from hydrad.classify.manifest import DataSet
-from hydrad.classify.novelty import Novelty
 from hydrad.classify.prepare import Preparation, Prepared, prepare
 from hydrad.domain import Meaning, Pixels
 from hydrad.errors import HydradError
 from hydrad.shipped import ID, MODELS
 from hydrad.sim import hall
 from hydrad.sim.faults import FAULTS, Fault
-from hydrad.train import calibrate, references
-from hydrad.train.assemble import Design, Measured, Seen, assemble, look
+from hydrad.train.dataset import Sets
 from hydrad.train.examples import Examples
-from hydrad.train.fit import Course, balanced_accuracy, fit
-from hydrad.train.network import plain
+from hydrad.train.labelled import Labelled
+from hydrad.train.pointing import touched
+from hydrad.train.progress import Progress
+from hydrad.train.starting import start
+from hydrad.train.training import Plan, learn
 
 LABELS: Final = ("Good", "Bad", "NoData")
 GOOD, BAD, EMPTY = range(3)
 PREPARATION: Final = Preparation(width=192, height=128)
-COURSE: Final = Course(epochs=10)
-LOST: Final = (0.002, 0.2, 0.01)  # a wall without faults stays green; a false alarm is worse than a late one
+EPOCHS: Final = 10
+LOCAL: Final = 0.2  # of the picture: a fault that is larger has no place to point at
 SEED: Final = 20261123
 GOLDEN_PLOT: Final = "ST_occupancy"
 NO_FAULT: Final = "none"
@@ -88,9 +89,16 @@ class Sitting:
     shows: str  # the fault's name, or that there is none
 
     @property
-    def full(self) -> bool:
-        """Whether it had the usual beam and the usual time."""
-        return self.beam * self.statistics >= 1.0
+    def name(self) -> str:
+        """What it is called in reports: a digest of what it shows, as a file's would be."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """Its plot, and what it is reported by where it is no usual image of it."""
+        if self.label != GOOD:
+            return (self.plot, self.shows)
+        return (self.plot,) if self.beam * self.statistics >= 1.0 else (self.plot, "less beam or time")
 
 
 def sittings(share: Share, seed: int) -> list[Sitting]:
@@ -151,15 +159,65 @@ def take(sessions: Sequence[Sitting]) -> Examples:
         images = np.stack(list(pool.imap(_take, sessions, chunksize=64)))
     return Examples(
         images,
-        np.array([s.label for s in sessions]),
-        tuple((s.plot, s.shows, "full" if s.full else "part") for s in sessions),
+        np.array([sitting.label for sitting in sessions]),
+        tuple(sitting.group for sitting in sessions),
+        names=tuple(sitting.name for sitting in sessions),
     )
 
 
-def make(
-    models: Path, *, model_id: str = ID, seed: int = SEED, course: Course = COURSE, replace: bool = False
-) -> Bundle:
-    """Train, measure on images never seen, and write the bundle ``models/<model_id>``; takes a quarter of an hour.
+def sets(seed: int) -> Sets:
+    """All that is learned from and tested on: no two parts share a run or a seed."""
+    started = time.monotonic()
+    parts = [sittings(share, seed + n) for n, share in enumerate((TRAINING, VALIDATION, TEST))]
+    training, validation, test = map(take, parts)
+    _log.info(
+        "images_taken", training=len(training), validation=len(validation), test=len(test), took_s=_since(started)
+    )
+    chosen = list(golden(seed + len(parts)))
+    by_name = {sitting.name: sitting for sitting in (*parts[-1], *chosen)}
+    counts = [np.bincount(part.truth, minlength=len(LABELS)).tolist() for part in (training, validation, test)]
+    return Sets(
+        labels={label: meaning_of(label) for label in LABELS},
+        training=training,
+        validation=validation,
+        test=test,
+        made_for_validation=None,
+        made_for_test=None,
+        test_records=tuple(map(_record, parts[-1])),
+        golden=tuple(map(_record, chosen)),
+        facts={
+            "images": sum(map(sum, counts)),
+            "labels": [
+                {"label": label, "meaning": meaning_of(label).value}
+                | {side: counts[part][n] for part, side in enumerate(("training", "validation", "test"))}
+                for n, label in enumerate(LABELS)
+            ],
+            "split": {"kind": "run", "warning": None, "why": "every image is of a run of its own"},
+            "notes": ["the images are simulated, well and ill"],
+        },
+        remarks=(),
+        marked=_marked(parts[-1]),
+        picture=lambda record: render(by_name[record.sha256]),
+    )
+
+
+def _record(sitting: Sitting) -> Labelled:
+    return Labelled(Path(sitting.name), sitting.plot, LABELS[sitting.label], sitting.name, sitting.run)
+
+
+def _marked(sessions: Sequence[Sitting]) -> Mask:
+    """Where the faults are that have a place, of one in four images: shape (images, height, width)."""
+    found = np.zeros((len(sessions), PREPARATION.height // 2, PREPARATION.width // 2), np.bool_)
+    for n, sitting in enumerate(sessions):
+        if n % 4 == 0 and sitting.label == BAD:
+            marked = hall.marked(sitting.plot, sitting.faults[0])
+            if 0 < marked.mean() < LOCAL:
+                found[n] = touched(marked, *found[n].shape)
+    return found
+
+
+def make(models: Path, *, model_id: str = ID, seed: int = SEED, epochs: int = EPOCHS, replace: bool = False) -> Bundle:
+    """Train, measure on images never seen, and write the bundle ``models/<model_id>``; takes half an hour.
 
     Args:
         replace: remove a bundle of that name when the new one is at hand.
@@ -168,92 +226,21 @@ def make(
         StuckError: when it learned nothing.
         BundleError: when the bundle cannot be written.
     """
-    started = time.monotonic()
-    plots = list(hall.PLOTS)
-    training, validation = take(sittings(TRAINING, seed)), take(sittings(VALIDATION, seed + 1))
-    _log.info("images_taken", training=len(training), validation=len(validation), took_s=_since(started))
-    numbers = np.array([plots.index(plot) for plot, _, _ in training.groups])
-    usual = np.array([shows == NO_FAULT and filled == "full" for _, shows, filled in training.groups])
-    known = references.learn(training, numbers, usual, seed=seed)
-    _log.info("references_learned", plots=len(plots), took_s=_since(started))
-    width, height = PREPARATION.width, PREPARATION.height
-    fitted = fit(lambda: plain(width, height, len(LABELS), references=known), training, validation, course)
-    _log.info("training_done", seed=fitted.seed, took_s=_since(started))
-
-    seen = look(fitted.model, PREPARATION, validation.images)
-    temperature = calibrate.temperature_of(seen.logits, validation.truth)
-    scores = calibrate.scores_of(seen.logits, temperature)
-    thresholds = calibrate.thresholds_of(scores, validation.truth, lost=LOST)
-    good = look(fitted.model, PREPARATION, training.of(training.truth == GOOD).images).embeddings
-    familiar = novelty.fit(good, seen.embeddings[validation.truth == GOOD])
-    found = _measure(fitted.model, temperature, thresholds, familiar, seed + 2)
-    curve: dict[str, JsonValue] = {name: [round(value, 5) for value in values] for name, values in fitted.curve.items()}
-    metrics: dict[str, JsonValue] = {**found, "curve": curve, "seed": fitted.seed, "took_s": _since(started)}
-    _log.info("measured", **{name: value for name, value in found.items() if isinstance(value, float)})
-    design = Design(model_id, {label: meaning_of(label) for label in LABELS}, tuple(plots), PREPARATION, "plain")
-    data = DataSet(images=len(training), seed=seed, fingerprint=training.fingerprint)
-    measured = Measured(temperature, thresholds, data, familiar, metrics)
-    if replace:
-        shutil.rmtree(models / model_id, ignore_errors=True)
-    return assemble(fitted.model, design, measured, [render(sitting) for sitting in golden(seed + 3)], models)
+    threads = len(os.sched_getaffinity(0))
+    begin = start("plain", PREPARATION.width, PREPARATION.height)
+    with tempfile.TemporaryDirectory(dir=models if models.is_dir() else None, prefix=".schooling-") as fresh:
+        plan = Plan(model_id, tuple(hall.PLOTS), begin, Path(fresh), epochs=epochs, seed=seed, threads=threads)
+        bundle = learn(plan, sets(seed), _say)
+        if replace:
+            shutil.rmtree(models / model_id, ignore_errors=True)
+        models.mkdir(parents=True, exist_ok=True)
+        bundle.folder.rename(models / model_id)
+    return bundles.read(models / model_id)
 
 
-def _measure(
-    model: Any, temperature: float, thresholds: Sequence[float], familiar: Novelty, seed: int
-) -> dict[str, JsonValue]:
-    """What the network does with fresh images: the figures that its users ask for."""
-    sessions = sittings(TEST, seed)
-    test = take(sessions)
-    seen = look(model, PREPARATION, test.images)
-    scores = calibrate.scores_of(seen.logits, temperature)
-    said = scores.argmax(axis=1)
-    confirmed = scores >= np.array(thresholds)
-    good, bad, empty = (test.truth == label for label in range(3))
-    plot_of, shows, filled = (np.array(column) for column in zip(*test.groups, strict=True))
-    strange = familiar.of(seen.embeddings) > 1.0
-
-    def by(groups: npt.NDArray[np.str_], among: Mask, hit: Mask) -> dict[str, JsonValue]:
-        return {str(name): round(float(hit[among & (groups == name)].mean()), 4) for name in np.unique(groups[among])}
-
-    return {
-        "images": len(test),
-        "labels": list(LABELS),
-        "confusion": [list(row) for row in calibrate.confusion(test.truth, said, len(LABELS))],
-        "balanced_accuracy": balanced_accuracy(test.truth, said),
-        "calibration_error": calibrate.calibration_error(scores, test.truth),
-        "false_alarms": float((confirmed[good, BAD] | confirmed[good, EMPTY]).mean()),
-        "good_confirmed": float(confirmed[good, GOOD].mean()),
-        "faults_confirmed": float(confirmed[bad, BAD].mean()),
-        "faults_confirmed_full": float(confirmed[bad & (filled == "full"), BAD].mean()),
-        "faults_called_good": float(confirmed[bad, GOOD].mean()),
-        "empty_confirmed": float(confirmed[empty, EMPTY].mean()),
-        "good_unfamiliar": float(strange[good].mean()),
-        "heatmap_on_fault": _pointing(sessions, seen, bad & (said == BAD)),
-        "by_fault": by(shows, bad, confirmed[:, BAD]),
-        "by_plot": {
-            "faults_confirmed": by(plot_of, bad, confirmed[:, BAD]),
-            "false_alarms": by(plot_of, good, confirmed[:, BAD] | confirmed[:, EMPTY]),
-            "good_confirmed": by(plot_of, good, confirmed[:, GOOD]),
-        },
-    }
-
-
-def _pointing(sessions: Sequence[Sitting], seen: Seen, among: Mask) -> float:
-    """In how many images with a fault that has a place the map is strongest where the fault is."""
-    hits = []
-    for n in np.flatnonzero(among)[::4]:
-        marked = hall.marked(sessions[n].plot, sessions[n].faults[0])
-        if seen.heatmaps is None or not 0 < marked.mean() < 0.2:
-            continue
-        rows, columns = seen.heatmaps[n].shape
-        row, column = np.unravel_index(int(seen.heatmaps[n].argmax()), (rows, columns))
-        height, width = marked.shape
-        cell = marked[
-            row * height // rows : (row + 1) * height // rows,
-            column * width // columns : (column + 1) * width // columns,
-        ]
-        hits.append(bool(cell.any()))
-    return float(np.mean(hits)) if hits else 0.0
+def _say(progress: Progress) -> None:
+    if progress.epoch is not None and progress.left_s is not None and round(progress.left_s) % 30 == 0:
+        _log.info("learning", epoch=progress.epoch, of=progress.epochs, loss=progress.loss, left_s=progress.left_s)
 
 
 def golden(seed: int = SEED + 3) -> Iterator[Sitting]:

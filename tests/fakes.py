@@ -219,11 +219,24 @@ class FakeClassifier:
         self.asked: list[tuple[str, str]] = []  # plot, content
         self.at_work: list[str] = []
         self.most_at_work: dict[str, int] = defaultdict(int)
+        self.in_shadow: list[ModelCard] = []  # of every plot
+        self.whispers: dict[str, Prediction | BundleError] = {}  # what a shadow says, by its name
         self.ticked_at = 0.0
         self._gates: dict[str, asyncio.Event] = {}
 
     def card(self, plot: str) -> ModelCard | None:
         return self.cards[plot]
+
+    def shadows(self, plot: str) -> list[ModelCard]:  # noqa: ARG002  the same for every plot
+        return self.in_shadow
+
+    async def ask(self, shadow: str, picture: Picture) -> Prediction:
+        self.asked.append((shadow, picture.data.decode()))
+        await asyncio.sleep(0)
+        said = self.whispers.get(shadow, prediction(model=shadow))
+        if isinstance(said, BundleError):
+            raise said
+        return said
 
     @contextmanager
     def held(self, plot: str):
@@ -291,6 +304,7 @@ class FakeLedger:
     entries: deque[tuple[LedgerEntry, Verdict | None, Picture | None, HeatMap | None]] = field(default_factory=deque)
     notes: list[Verdict] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    opinions: list[tuple[Verdict, Prediction, bool]] = field(default_factory=list)
 
     async def _write(self) -> None:
         await asyncio.sleep(0)
@@ -303,6 +317,10 @@ class FakeLedger:
     ) -> None:
         await self._write()
         self.entries.append((entry, verdict, picture, heatmap))
+
+    async def overhear(self, verdict: Verdict, said: Prediction, *, confirmed: bool) -> None:
+        await self._write()
+        self.opinions.append((verdict, said, confirmed))
 
     async def note(self, verdict: Verdict) -> None:
         await self._write()

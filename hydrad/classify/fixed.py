@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from hydrad.classify.labels import meaning_of
 from hydrad.domain import ModelCard, Picture, Prediction
-from hydrad.errors import ConfigurationError
+from hydrad.errors import BundleError, ConfigurationError
 
 THRESHOLD = 0.5
 
@@ -58,6 +58,14 @@ class FixedClassifier:
     def card(self, plot: str) -> ModelCard | None:  # noqa: ARG002  the same for every plot
         """The one model there is."""
         return self._card
+
+    def shadows(self, plot: str) -> Sequence[ModelCard]:  # noqa: ARG002  the same for every plot
+        """None."""
+        return ()
+
+    async def ask(self, shadow: str, picture: Picture) -> Prediction:  # noqa: ARG002  there is nobody to ask
+        """Nobody's answer."""
+        raise BundleError(f"no model {shadow!r} is in shadow")
 
     async def classify(self, plot: str, picture: Picture) -> Prediction:  # noqa: ARG002  the same for every picture
         """The one answer there is."""

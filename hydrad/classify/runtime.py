@@ -90,6 +90,8 @@ def ready(bundle: Bundle, open_runtime: OpenRuntime, batch: int) -> Runtime:
         runtime.warm()
     except BundleError as fault:
         raise BundleError(f"model {bundle.id!r} refused: {fault}") from fault
+    except MemoryError as fault:  # the pictures of the self-test may be what was too much
+        raise BundleError(f"model {bundle.id!r} refused: there is not memory enough for it") from fault
     return runtime
 
 

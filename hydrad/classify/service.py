@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,7 @@ import numpy as np
 from hydrad import log
 from hydrad.classify import bundle as bundles
 from hydrad.classify.bundle import Bundle
+from hydrad.classify.claims import Claim, server
 from hydrad.classify.manifest import Manifest
 from hydrad.classify.prepare import Prepared, prepare
 from hydrad.classify.runtime import Answers, OpenRuntime, Runtime, card, ready
@@ -45,22 +46,29 @@ class _Request:
 
 
 @dataclass(slots=True, eq=False)
-class _Served:
-    """A model in service and the pictures that wait for it."""
+class Loaded:
+    """A model that has passed its tests and is warm, and the pictures that wait for it."""
 
     bundle: Bundle
     runtime: Runtime
-    plots: tuple[str, ...]
+    claim: Claim
     card: ModelCard
     coming: int = 0  # pictures being prepared
     waiting: deque[_Request] = field(default_factory=deque)
 
     @property
+    def id(self) -> str:
+        """The model's name."""
+        return self.bundle.id
+
+    @property
     def full(self) -> bool:
+        """True when more pictures wait than are computed at once."""
         return len(self.waiting) >= self.runtime.batch
 
     @property
     def busy(self) -> bool:
+        """True while a picture waits for it or is about to."""
         return bool(self.waiting or self.coming)
 
     def due_s(self, now: float, max_wait_s: float) -> float:
@@ -89,8 +97,9 @@ class ModelService:
         self._batch = batch
         self._max_wait_s = max_wait_ms / 1000.0
         self._open_runtime = open_runtime
-        self._served: dict[str, _Served] = {}
-        self._retired: set[_Served] = set()  # until the last picture that waited for them is answered
+        self._served: dict[str, Loaded] = {}
+        self._shadows: dict[str, Loaded] = {}
+        self._retired: set[Loaded] = set()  # until the last picture that waited for them is answered
         self._room = asyncio.Semaphore(8 * batch)
         self._changed = asyncio.Event()
         self._stopped = False
@@ -119,6 +128,11 @@ class ModelService:
         """The models in service, in the order they were loaded."""
         return [served.card for served in self._served.values()]
 
+    @property
+    def in_shadow(self) -> Sequence[ModelCard]:
+        """The models that judge along, in the order they were loaded."""
+        return [loaded.card for loaded in self._shadows.values()]
+
     def manifest(self, model: str) -> Manifest:
         """What the bundle of a model in service says of itself; raises KeyError for one that is not."""
         return self._served[model].bundle.manifest
@@ -128,10 +142,68 @@ class ModelService:
         served = self._serving(plot)
         return None if served is None else served.card
 
-    async def load(self, folder: Path, *, plots: Sequence[str] | None = None, replaces: str | None = None) -> ModelCard:
-        """Put a bundle into service: its hashes, its network, its self-test, a warm-up; only then it serves.
+    def shadows(self, plot: str) -> Sequence[ModelCard]:
+        """The models that judge this plot along without effect."""
+        return [loaded.card for loaded in self._shadows.values() if loaded.claim.covers(plot)]
 
-        Other models serve on meanwhile. Pictures that wait for a model that is replaced are still answered by it.
+    async def prepare(self, folder: Path, *, plots: Sequence[str] | None = None) -> Loaded:
+        """Load a bundle and test it: its hashes, its network, its self-test, a warm-up. What serves goes on serving.
+
+        A model that is loaded already, of exactly these files, is not loaded again.
+
+        Args:
+            plots: patterns of the plots it shall serve; those its manifest names when None.
+
+        Raises:
+            BundleError: saying what is wrong with it.
+        """
+        self._refuse_when_stopped()
+        loop = asyncio.get_running_loop()
+        started = time.monotonic()
+        try:
+            found = await loop.run_in_executor(self._loading, bundles.read, folder)
+            held = self._served.get(found.id) or self._shadows.get(found.id)
+            if held is not None and plots is None and held.bundle.manifest == found.manifest:
+                return held
+            runtime = await loop.run_in_executor(self._loading, ready, found, self._open_runtime, self._batch)
+        except BundleError as fault:
+            _log.error("model_refused", folder=str(folder), reason=str(fault))
+            raise
+        took_s = round(time.monotonic() - started, 2)
+        _log.info("model_loaded", model=found.id, runtime=runtime.name, took_s=took_s)
+        patterns = found.manifest.plots if plots is None else tuple(plots)
+        claim = Claim(found.id, patterns, found.manifest.created_at)
+        return Loaded(found, runtime, claim, card(found, runtime))
+
+    def swap(
+        self, *, serve: Sequence[Loaded] = (), shadow: Sequence[Loaded] = (), retire: Collection[str] = ()
+    ) -> None:
+        """Let models change places, all of them between two batches.
+
+        Pictures that wait for a model that goes are still answered by it.
+
+        Args:
+            serve: come into service, in place of models of the same names.
+            shadow: judge along from now on, and serve no more.
+            retire: go, wherever they are.
+        """
+        self._refuse_when_stopped()
+        for name in {*retire, *(loaded.id for loaded in (*serve, *shadow))}:
+            for place in (self._served, self._shadows):
+                if (gone := place.pop(name, None)) is not None:
+                    self._retired.add(gone)
+        for place, comers in ((self._served, serve), (self._shadows, shadow)):
+            for loaded in comers:
+                self._retired.discard(loaded)
+                place[loaded.id] = loaded
+        _log.info(
+            "models_changed_places",
+            serve=[loaded.id for loaded in serve], shadow=[loaded.id for loaded in shadow], retired=sorted(retire),
+        )  # fmt: skip
+        self._changed.set()
+
+    async def load(self, folder: Path, *, plots: Sequence[str] | None = None, replaces: str | None = None) -> ModelCard:
+        """Put a bundle into service: :meth:`prepare` and then :meth:`swap`.
 
         Args:
             plots: patterns of the plots it shall serve; those its manifest names when None.
@@ -140,31 +212,13 @@ class ModelService:
         Raises:
             BundleError: saying what is wrong with it; whatever is in service stays.
         """
-        self._refuse_when_stopped()
-        loop = asyncio.get_running_loop()
-        started = time.monotonic()
-        try:
-            found = await loop.run_in_executor(self._loading, bundles.read, folder)
-            runtime = await loop.run_in_executor(self._loading, ready, found, self._open_runtime, self._batch)
-        except BundleError as fault:
-            _log.error("model_refused", folder=str(folder), reason=str(fault))
-            raise
-        for name in {found.id, replaces} - {None}:
-            self.retire(str(name))
-        patterns = found.manifest.plots if plots is None else tuple(plots)
-        served = _Served(found, runtime, patterns, card(found, runtime))
-        self._served[found.id] = served
-        _log.info(
-            "model_in_service", model=found.id, plots=list(patterns), runtime=runtime.name, replaced=replaces,
-            took_s=round(time.monotonic() - started, 2),
-        )  # fmt: skip
-        return served.card
+        loaded = await self.prepare(folder, plots=plots)
+        self.swap(serve=[loaded], retire=[] if replaces is None else [replaces])
+        return loaded.card
 
     def retire(self, model: str) -> None:
         """Take a model out of service; pictures that wait for it are still answered."""
-        served = self._served.pop(model, None)
-        if served is not None:
-            self._retired.add(served)
+        self.swap(retire=[model])
 
     async def classify(self, plot: str, picture: Picture) -> Prediction:
         """Scores, heatmap and embedding of one picture; raise BundleError when the model cannot answer."""
@@ -175,7 +229,15 @@ class ModelService:
                 raise BundleError(f"no model serves {plot}")
             return await self._answered(served, picture)
 
-    async def _answered(self, served: _Served, picture: Picture) -> Prediction:
+    async def ask(self, shadow: str, picture: Picture) -> Prediction:
+        """What a model in shadow says, once no picture waits for one in service; raise BundleError when it cannot."""
+        self._refuse_when_stopped()
+        loaded = self._shadows.get(shadow)
+        if loaded is None:
+            raise BundleError(f"no model {shadow!r} is in shadow")
+        return await self._answered(loaded, picture)
+
+    async def _answered(self, served: Loaded, picture: Picture) -> Prediction:
         loop = asyncio.get_running_loop()
         served.coming += 1  # before anything is awaited: whoever retires the model must see it
         try:
@@ -195,20 +257,35 @@ class ModelService:
         try:
             while True:
                 self._ticked_at = time.monotonic()
-                self._retired = {served for served in self._retired if served.busy}
+                self._let_go()
                 now = time.monotonic()
                 wait_s = min((served.due_s(now, self._max_wait_s) for served in self._everyone()), default=math.inf)
-                if wait_s > 0:
-                    await self._news(min(wait_s, TICK_S))
-                else:
+                if wait_s <= 0:
                     await self._compute(self._next(now))
+                elif (shadow := self._unheard()) is not None:
+                    await self._compute(shadow, most=1)  # so that a picture that comes now waits for one, not for many
+                else:
+                    await self._news(min(wait_s, TICK_S))
         finally:
             self._stop()
 
-    def _next(self, now: float) -> _Served:
+    def _next(self, now: float) -> Loaded:
         """Of the models whose batch should start, the one whose oldest picture has waited longest."""
         ripe = [served for served in self._everyone() if served.due_s(now, self._max_wait_s) <= 0]
         return min(ripe, key=lambda served: served.waiting[0].since)
+
+    def _unheard(self) -> Loaded | None:
+        """A model in shadow that a picture waits for while none waits, or is about to, for a model in service."""
+        if any(served.busy for served in self._everyone()):
+            return None
+        return next((shadow for shadow in self._shadows.values() if shadow.waiting), None)
+
+    def _let_go(self) -> None:
+        """Forget models that have gone once nobody waits for them, and give their memory back."""
+        busy = {gone for gone in self._retired if gone.busy}
+        if len(busy) < len(self._retired):
+            self._retired = busy
+            self._loading.submit(gc.collect)  # a network and its compiled functions refer to each other
 
     async def _news(self, timeout_s: float) -> None:
         self._changed.clear()
@@ -218,8 +295,8 @@ class ModelService:
         except TimeoutError:
             return
 
-    async def _compute(self, served: _Served) -> None:
-        count = min(len(served.waiting), served.runtime.batch)
+    async def _compute(self, served: Loaded, *, most: int | None = None) -> None:
+        count = min(len(served.waiting), most or served.runtime.batch)
         requests = [served.waiting.popleft() for _ in range(count)]
         try:
             live = [request for request in requests if not request.answer.done()]
@@ -229,7 +306,7 @@ class ModelService:
             for request in requests:
                 _fail(request, "the classifier stopped")
 
-    async def _answer(self, served: _Served, requests: Sequence[_Request]) -> None:
+    async def _answer(self, served: Loaded, requests: Sequence[_Request]) -> None:
         stack = np.stack([request.prepared for request in requests])
         try:
             answers: Answers = await asyncio.get_running_loop().run_in_executor(
@@ -248,17 +325,11 @@ class ModelService:
             except BundleError as fault:
                 _fail(request, str(fault))
 
-    def _serving(self, plot: str) -> _Served | None:
-        """The model whose pattern for this plot is the most specific; of equals, the one made last."""
-        claims = [
-            (*_specificity(pattern), served.bundle.manifest.created_at, served.bundle.id)
-            for served in self._served.values()
-            for pattern in served.plots
-            if fnmatchcase(plot, pattern)
-        ]
-        return self._served[max(claims)[-1]] if claims else None
+    def _serving(self, plot: str) -> Loaded | None:
+        name = server(plot, (served.claim for served in self._served.values()))
+        return None if name is None else self._served[name]
 
-    def _everyone(self) -> list[_Served]:
+    def _everyone(self) -> list[Loaded]:
         return [*self._served.values(), *self._retired]
 
     def _refuse_when_stopped(self) -> None:
@@ -267,15 +338,9 @@ class ModelService:
 
     def _stop(self) -> None:
         self._stopped = True
-        for served in self._everyone():
+        for served in (*self._everyone(), *self._shadows.values()):
             while served.waiting:
                 _fail(served.waiting.popleft(), "the classifier stopped")
-
-
-def _specificity(pattern: str) -> tuple[bool, int]:
-    """A plain name before a pattern; of patterns, the one that spells out more."""
-    literal = sum(letter not in "*?[]" for letter in pattern)
-    return (literal == len(pattern), literal)
 
 
 def _fail(request: _Request, reason: str) -> None:

@@ -137,6 +137,14 @@ class Book:
             rows = self._connection.execute("SELECT id, document, heatmap FROM outgoing ORDER BY id LIMIT ?", (limit,))
             return [Outgoing(*row) for row in rows]
 
+    def first_image(self) -> str | None:
+        """The text of the oldest parcel that waits with an image."""
+        with _translated():
+            row = self._connection.execute(
+                """SELECT document FROM outgoing WHERE document LIKE '%"image":{%' ORDER BY id LIMIT 1"""
+            ).fetchone()
+            return None if row is None else str(row[0])
+
     def waiting(self) -> int:
         """How many parcels wait."""
         with _translated():

@@ -32,6 +32,7 @@ STRICT = "SET sql_mode = 'TRADITIONAL,NO_ENGINE_SUBSTITUTION'"  # refuse what do
 _CONTENT_CODES = frozenset({1366, 1118, 1153, 2020, 4025, 3819, 1292})
 _DUPLICATE_CODES = frozenset({1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 _DROPPED_CODES = frozenset({2006, 2013})
+_CROSSED_CODES = frozenset({1213})
 
 
 class Unacceptable(HydradError):
@@ -44,6 +45,10 @@ class Beaten(Unacceptable):
 
 class Dropped(StoreAway):
     """The server hung up in the middle of a statement."""
+
+
+class Crossed(StoreAway):
+    """Two transactions waited for each other, and the server broke this one off; tried again it comes through."""
 
 
 def open_engine(url: URL | str, *, patient: bool = False) -> Engine:
@@ -105,6 +110,8 @@ def _kind(fault: DBAPIError) -> type[HydradError] | None:
     if isinstance(fault, OperationalError | InterfaceError | InternalError):
         if code in _CONTENT_CODES:
             return Unacceptable
+        if code in _CROSSED_CODES:
+            return Crossed
         return Dropped if code in _DROPPED_CODES else StoreAway
     return None
 

@@ -10,21 +10,24 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Self, TypeVar
 
-from hydrad.domain import Change, HeatMap, LedgerEntry, Picture, Verdict
+from hydrad.domain import Change, HeatMap, LedgerEntry, Picture, Prediction, Verdict
 from hydrad.errors import HydradError, TryAgain
 from hydrad.store.book import DamagedBook, Outgoing, Page, Refusal, open_book, set_aside
 from hydrad.store.columns import digest
 from hydrad.store.images import ImageFolder
-from hydrad.store.packing import ImageFacts, Parcel, unpack_change, unpack_verdict
+from hydrad.store.packing import ImageFacts, NoParcel, Opinion, Parcel, unpack, unpack_change, unpack_verdict
 from hydrad.store.rows import FiledChange, Model, model_from, model_words
 from hydrad.store.seen import Seen, Sighting
 
 GROUP = 256  # parcels that share one commit
 LOOK_AGAIN_S = 1.0
+
+_LONG_AGO = datetime(1000, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -53,11 +56,13 @@ class Journal:
     Args:
         path: the file; one daemon at a time holds it.
         images: the folder that images' bytes are kept in, by content.
+        draws: says which images stay for labelling.
     """
 
-    def __init__(self, path: Path, images: Path) -> None:
+    def __init__(self, path: Path, images: Path, draws: Callable[[LedgerEntry], bool] = lambda _: True) -> None:
         self._path = path
         self._images = ImageFolder(images)
+        self._draws = draws
         self._seen = Seen()
         self._work: list[_Work] = []
         self._lock = Lock()
@@ -99,7 +104,15 @@ class Journal:
         self, entry: LedgerEntry, verdict: Verdict | None, picture: Picture | None, heatmap: HeatMap | None
     ) -> None:
         """Keep what became of a file, its verdict and its image."""
-        await self._keep(Parcel(entry, verdict, None if picture is None else _facts(picture), heatmap), picture)
+        facts = None if picture is None else _facts(picture, sampled=self._draws(entry))
+        await self._keep(Parcel(entry, verdict, facts, heatmap), picture)
+
+    async def overhear(self, verdict: Verdict, said: Prediction, *, confirmed: bool) -> None:
+        """Keep what a model in shadow said of a verdict's image."""
+        opinion = Opinion(
+            verdict.key, said.model, said.label, said.confidence, dict(said.scores), confirmed, said.novelty
+        )
+        await self._keep(Parcel(opinion=opinion))
 
     async def note(self, verdict: Verdict) -> None:
         """Keep a verdict that no new image caused."""
@@ -125,6 +138,14 @@ class Journal:
         """Remember the library as the data base has it, in place of what was remembered before."""
         text = json.dumps([model_words(model) for model in models])
         await self._later(lambda: self._book.note("models", text))
+
+    async def begin_trial(self, words: str) -> None:
+        """Note what is about to be tried and may be the end of this process; nothing, once it was not."""
+        await self._later(lambda: self._book.note("trial", words))
+
+    def trial(self) -> str:
+        """What an earlier daemon was trying when it ended without a word; blocks while it is read."""
+        return self._now(lambda: self._book.fact("trial")) or ""
 
     @property
     def cursor(self) -> int:
@@ -162,6 +183,13 @@ class Journal:
     async def delivered(self, parcels: Sequence[Outgoing], refused: Sequence[Refusal] = ()) -> None:
         """Strike out what the data base has taken, and set aside what it never will."""
         await self._later(lambda: self._strike([parcel.id for parcel in parcels], refused))
+
+    async def undelivered_since(self) -> datetime:
+        """When the images that the data base does not know yet began to come; now, if it knows all of them.
+
+        Whatever was kept before this time has arrived there, or never will.
+        """
+        return await self._later(self._undelivered_since)
 
     async def _keep(self, parcel: Parcel, picture: Picture | None = None) -> None:
         done: Future[None] = Future()
@@ -245,12 +273,25 @@ class Journal:
             self._images.keep(picture.data, picture.sha256, picture.format)
         return Page(work.parcel, None if picture is None else picture.pixels_sha256)
 
+    def _undelivered_since(self) -> datetime:
+        # In this thread no image is between the folder and the book, so what waits is all in the book.
+        now = datetime.now(UTC)
+        first = self._book.first_image()
+        if first is None:
+            return now
+        try:
+            entry = unpack(first, None).entry
+        except NoParcel:  # until it has been set aside
+            entry = None
+        # A parcel with a higher number was kept later than this one was seen.
+        return _LONG_AGO if entry is None else min(now, entry.seen_at)
+
     def _strike(self, ids: Sequence[int], refused: Sequence[Refusal]) -> None:
         struck = self._book.delivered(ids, refused)
         self._seen.drop(struck.forgotten)
         self._waiting -= struck.parcels
 
 
-def _facts(picture: Picture) -> ImageFacts:
+def _facts(picture: Picture, *, sampled: bool) -> ImageFacts:
     height, width = picture.pixels.shape[:2]
-    return ImageFacts(len(picture.data), picture.format, int(width), int(height))
+    return ImageFacts(len(picture.data), picture.format, int(width), int(height), sampled)

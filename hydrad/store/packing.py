@@ -34,6 +34,20 @@ class ImageFacts:
     format: str
     width: int  # pixels
     height: int
+    sampled: bool = True  # drawn to stay for labelling
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a model in shadow said of a verdict's image."""
+
+    verdict_key: str
+    model: str
+    label: str
+    confidence: float
+    scores: Mapping[str, float]
+    confirmed: bool  # by its own thresholds
+    novelty: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +59,7 @@ class Parcel:
     image: ImageFacts | None = None
     heatmap: HeatMap | None = None
     change: Change | None = None
+    opinion: Opinion | None = None
     ticket: str = ""  # unique over all changes; makes a change arrive once
     origin: str = ""  # the journal a change came through
 
@@ -60,6 +75,8 @@ def pack(parcel: Parcel) -> tuple[str, bytes | None]:
         document["image"] = _plain(parcel.image)
     if parcel.change is not None:
         document |= {"change": _plain(parcel.change), "ticket": parcel.ticket, "origin": parcel.origin}
+    if parcel.opinion is not None:
+        document["opinion"] = _plain(parcel.opinion)
     cells = None
     if parcel.heatmap is not None:
         cells = np.ascontiguousarray(parcel.heatmap, dtype=np.uint8)
@@ -90,6 +107,7 @@ def _unpack(text: str, cells: bytes | None) -> Parcel:
         image=ImageFacts(**document["image"]) if "image" in document else None,
         heatmap=heatmap,
         change=_change(document["change"]) if "change" in document else None,
+        opinion=Opinion(**document["opinion"]) if "opinion" in document else None,
         ticket=document.get("ticket", ""),
         origin=document.get("origin", ""),
     )
@@ -115,7 +133,7 @@ def unpack_change(text: str) -> Change:
     return _change(json.loads(text))
 
 
-def _plain(record: Verdict | LedgerEntry | Change | ImageFacts) -> dict[str, Any]:
+def _plain(record: Verdict | LedgerEntry | Change | ImageFacts | Opinion) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 

@@ -16,16 +16,18 @@ from hydrad.store.tables import labels, plots, runs, standings
 
 def named(connection: Connection, table: Table, names: Iterable[str]) -> Mapping[str, int]:
     """The row numbers of these detectors or plots, new ones included."""
-    wanted = {digest(name): name for name in names}
-    found = _numbers(connection, table, wanted)
-    missing = [{"digest": key, "name": name} for key, name in wanted.items() if name not in found]
+    wanted = set(names)
+    found = known(connection, table, wanted)
+    missing = [{"digest": digest(name), "name": name} for name in sorted(wanted - set(found))]
     if missing:
         connection.execute(insert(table), missing)
-        found |= _numbers(connection, table, wanted)
+        found |= known(connection, table, wanted)
     return found
 
 
-def _numbers(connection: Connection, table: Table, wanted: Mapping[bytes, str]) -> dict[str, int]:
+def known(connection: Connection, table: Table, names: Iterable[str]) -> dict[str, int]:
+    """The row numbers of those that are there."""
+    wanted = {digest(name): name for name in names}
     if not wanted:
         return {}
     rows = connection.execute(select(table.c.id, table.c.digest).where(table.c.digest.in_(list(wanted))))

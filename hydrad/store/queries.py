@@ -12,10 +12,11 @@ from sqlalchemy import URL, Connection, Select, and_, exists, insert, or_, selec
 from sqlalchemy import func as sql
 
 from hydrad.domain import Change, HeatMap, LedgerEntry, Outcome, Status
-from hydrad.errors import ChangeRefused, StoreAway
+from hydrad.errors import StoreAway
 from hydrad.store import schema, tables
+from hydrad.store.colours import painted
 from hydrad.store.columns import digest
-from hydrad.store.engine import Beaten, open_engine, reading, writing
+from hydrad.store.engine import Beaten, Crossed, open_engine, reading, writing
 from hydrad.store.packing import Parcel
 from hydrad.store.rows import (
     FiledChange,
@@ -23,7 +24,6 @@ from hydrad.store.rows import (
     Handled,
     Heartbeat,
     Label,
-    Model,
     PlotStanding,
     Submission,
     change_from,
@@ -33,7 +33,6 @@ from hydrad.store.rows import (
     select_verdicts,
     verdict_from,
 )
-from hydrad.store.tables import ModelState
 from hydrad.store.writes import write_changes, write_parcels
 
 AT_ONCE = 1000  # rows read in one go
@@ -127,11 +126,11 @@ class Store:
         return None if row is None else heatmap_from(row)
 
     def labels(self, plot: str) -> Mapping[str, Label]:
-        """A plot's labels, in the order in which they were first met."""
+        """A plot's labels, in the order in which they were first met, each with a colour."""
         labels = tables.labels
         with self.reading() as connection:
             query = select(labels).where(labels.c.plot_id == _plot_id(connection, plot)).order_by(labels.c.id)
-            return {row.name: Label(row.meaning, row.colour) for row in connection.execute(query)}
+            return painted(connection.execute(query))
 
     # ---- the ledger ----
 
@@ -245,43 +244,6 @@ class Store:
             rows = connection.execute(query.order_by(settings.c.changed_at, settings.c.id))
             return [change_from(row).change for row in rows]
 
-    # ---- the library ----
-
-    def models(self) -> Sequence[Model]:
-        """Every model, the oldest first."""
-        models = tables.models
-        with self.reading() as connection:
-            rows = connection.execute(select(models).order_by(models.c.registered_at, models.c.id))
-            return [Model(row.id, row.state, row.registered_at, row.moved_at, row.card, row.metrics) for row in rows]
-
-    def register_model(
-        self,
-        name: str,
-        card: Mapping[str, Any],
-        metrics: Mapping[str, Any],
-        *,
-        state: ModelState = ModelState.CANDIDATE,
-    ) -> None:
-        """Enter a model; of one that is there already the card and metrics are renewed and the state stays."""
-        models = tables.models
-        now = datetime.now(UTC)
-
-        def enter(connection: Connection) -> None:
-            words = {"card": card, "metrics": metrics}
-            if connection.execute(update(models).where(models.c.id == name).values(words)).rowcount == 0:
-                fresh = words | {"id": name, "state": state, "registered_at": now, "moved_at": now}
-                connection.execute(insert(models).values(fresh))
-
-        self.insist(enter)
-
-    def set_model_state(self, name: str, state: ModelState) -> None:
-        """Move a model; raises ChangeRefused for one the library does not know."""
-        models = tables.models
-        values = {"state": state, "moved_at": datetime.now(UTC)}
-        with self.writing() as connection:
-            if connection.execute(update(models).where(models.c.id == name).values(values)).rowcount == 0:
-                raise ChangeRefused(f"the library knows no model {name!r}")
-
     # ---- the daemon ----
 
     def beat(self, heartbeat: Heartbeat) -> None:
@@ -334,7 +296,7 @@ class Store:
             try:
                 with self.writing() as connection:
                     act(connection)
-            except Beaten:
+            except (Beaten, Crossed):
                 if not left:
                     raise
             else:

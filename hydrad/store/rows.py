@@ -92,6 +92,7 @@ class Model:
     moved_at: datetime  # into its present state
     card: Mapping[str, Any] = field(default_factory=dict)  # what its bundle.json says
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    fault: str | None = None  # why the daemon could not do as was decided; empty when it has, None before it answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +111,11 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a plot's label means, and the colour it is painted in where somebody chose one."""
+    """What a plot's label means, and the colour it is painted in."""
 
     meaning: Meaning
-    colour: str | None = None  # as CSS writes it
+    colour: str  # as CSS writes it
+    chosen: bool = False  # a person chose the colour
 
 
 def verdict_row(verdict: Verdict, plot_id: int, detector_id: int, image_id: int | None) -> dict[str, Any]:
@@ -284,6 +286,7 @@ def model_words(model: Model) -> dict[str, Any]:
         "moved_at": zulu(model.moved_at),
         "card": dict(model.card),
         "metrics": dict(model.metrics),
+        "fault": model.fault,
     }
 
 
@@ -296,4 +299,5 @@ def model_from(words: Mapping[str, Any]) -> Model:
         moved_at=datetime.fromisoformat(words["moved_at"]),
         card=words["card"],
         metrics=words["metrics"],
+        fault=words.get("fault", ""),  # an earlier version of this program remembered only what was done
     )

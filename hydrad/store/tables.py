@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from hydrad.domain import BeamState, Cause, Health, Meaning, Outcome, Severity, Status
@@ -152,7 +153,7 @@ images = Table(
     Column("chunk", BigInteger),
     Column("taken_at", Moment),
     Column("kept", Boolean, nullable=False),  # its bytes still lie in the images folder
-    Column("sampled", Boolean, nullable=False),  # drawn for labelling when it was seen
+    Column("sampled", Boolean, nullable=False, server_default=text("1")),  # drawn for labelling when it was seen
     Column("label_id", RowId, ForeignKey("labels.id")),  # as people see it; NULL: nobody has labelled it
     UniqueConstraint("sha256", "plot_id"),
     Index(None, "plot_id", "label_id", "taken_at"),  # a plot's images with this label, or with none
@@ -219,6 +220,7 @@ verdicts = Table(
     Index("ix_verdicts_plot", "plot_id", "judged_at", "status", "run"),
     Index("ix_verdicts_run", "run", "judged_at", "status", "plot_id"),
     Index("ix_verdicts_status", "status", "judged_at", "plot_id", "run"),
+    Index("ix_verdicts_image", "image_id"),  # what was said of this image
     **ON_SERVERS,
 )
 

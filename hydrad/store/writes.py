@@ -14,10 +14,10 @@ from sqlalchemy import Connection, insert, select, update
 
 from hydrad.domain import LedgerEntry, Outcome, Verdict
 from hydrad.store.columns import digest
-from hydrad.store.packing import Parcel
+from hydrad.store.packing import Opinion, Parcel
 from hydrad.store.places import add_labels, move_standings, named, see_runs
 from hydrad.store.rows import change_row, heatmap_columns, sighting_digest, verdict_row
-from hydrad.store.tables import detectors, files, images, plots, settings, tallies, verdicts
+from hydrad.store.tables import detectors, files, images, plots, settings, shadows, tallies, verdicts
 
 ImageKey = tuple[str, int]  # sha256, plot
 
@@ -36,6 +36,7 @@ def write_parcels(connection: Connection, parcels: Sequence[Parcel]) -> None:
     _write_files(connection, parcels, plot_ids, verdict_ids)
     move_standings(connection, found, plot_ids, detector_ids, verdict_ids)
     write_changes(connection, [parcel for parcel in parcels if parcel.change is not None])
+    _write_opinions(connection, [parcel.opinion for parcel in parcels if parcel.opinion is not None])
 
 
 def write_changes(connection: Connection, parcels: Sequence[Parcel]) -> None:
@@ -54,6 +55,31 @@ def write_changes(connection: Connection, parcels: Sequence[Parcel]) -> None:
         del rows[bytes(known)]
     if rows:
         connection.execute(insert(settings), list(rows.values()))
+
+
+def _write_opinions(connection: Connection, opinions: Sequence[Opinion]) -> None:
+    verdict_ids = _verdict_ids(connection, list({digest(opinion.verdict_key) for opinion in opinions}))
+    rows = {
+        (verdict_id, opinion.model): {
+            "verdict_id": verdict_id,
+            "model_id": opinion.model,
+            "label": opinion.label,
+            "confidence": opinion.confidence,
+            "scores": opinion.scores,
+            "confirmed": opinion.confirmed,
+            "novelty": opinion.novelty,
+        }
+        for opinion in opinions
+        if (verdict_id := verdict_ids.get(digest(opinion.verdict_key))) is not None  # else it was never acceptable
+    }
+    if not rows:
+        return
+    there = connection.execute(
+        select(shadows.c.verdict_id, shadows.c.model_id).where(shadows.c.verdict_id.in_({key[0] for key in rows}))
+    )
+    known = {(row.verdict_id, row.model_id) for row in there}
+    if missing := [row for key, row in rows.items() if key not in known]:
+        connection.execute(insert(shadows), missing)
 
 
 def _write_images(
@@ -76,17 +102,31 @@ def _write_images(
                 "chunk": None if verdict is None else verdict.chunk,
                 "taken_at": None if verdict is None else verdict.taken_at,
                 "kept": True,
-                "sampled": True,
+                "sampled": image.sampled,
             }
-            rows.setdefault((entry.sha256, plot_id), facts)
+            held = rows.setdefault((entry.sha256, plot_id), facts)
+            held["sampled"] |= image.sampled
     hashes = {sha256 for sha256, _ in rows} | {
         parcel.verdict.sha256 for parcel in parcels if parcel.verdict is not None and parcel.verdict.sha256 is not None
     }
     known = _image_ids(connection, hashes)
+    _keep_again(connection, {known[key]: row for key, row in rows.items() if key in known})
     if missing := [row for key, row in rows.items() if key not in known]:
         connection.execute(insert(images), missing)
         known |= _image_ids(connection, {row["sha256"] for row in missing})
     return known
+
+
+def _keep_again(connection: Connection, come_again: Mapping[int, Mapping[str, Any]]) -> None:
+    """Note of images whose content has come again that it is there, and drawn for labelling if it is by now."""
+    if not come_again:
+        return
+    query = select(images.c.id, images.c.kept, images.c.sampled).where(images.c.id.in_(list(come_again)))
+    there = connection.execute(query).all()
+    if gone := [row.id for row in there if not row.kept]:
+        connection.execute(update(images).where(images.c.id.in_(gone)).values(kept=True))
+    if drawn := [row.id for row in there if not row.sampled and come_again[row.id]["sampled"]]:
+        connection.execute(update(images).where(images.c.id.in_(drawn)).values(sampled=True))
 
 
 def _image_ids(connection: Connection, hashes: set[str]) -> dict[ImageKey, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,27 +63,66 @@ class Seen:
 
 def look(model: Any, preparation: Preparation, images: npt.NDArray[np.uint8], batch: int = 64) -> Seen:
     """Show prepared images, shape (images, height, width, channels), to a network, at temperature one."""
-    keras = backend.keras()
-    head: Head = split(keras, model)
-    forward = backend.compiled(
-        lambda x: one_pass(keras, head, x, scale=preparation.scale, offset=preparation.offset, temperature=1.0)
-    )
-    pieces = []
-    for start in range(0, len(images), batch):
-        piece = images[start : start + batch]
-        padded = np.concatenate([piece, np.zeros((batch - len(piece), *piece.shape[1:]), np.uint8)])
-        found = forward(keras.ops.convert_to_tensor(padded))
-        pieces.append([keras.ops.convert_to_numpy(part)[: len(piece)] for part in found])
-    logits, _, embeddings, *maps = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
-    return Seen(logits, embeddings, maps[0] if maps else None)
+    return Onlooker(model, preparation, batch).look(images)
 
 
-def assemble(model: Any, design: Design, measured: Measured, pictures: Sequence[Pixels], models: Path) -> Bundle:
+class Onlooker:
+    """A network that is shown many images, compiled once.
+
+    Args:
+        model: a Keras network, from prepared images to probabilities.
+        preparation: the range of values that it wants.
+        batch: images at a time.
+    """
+
+    def __init__(self, model: Any, preparation: Preparation, batch: int = 64) -> None:
+        keras = self._keras = backend.keras()
+        head: Head = split(keras, model)
+        self._batch = batch
+        self._shape = preparation.shape
+        self._forward = backend.compiled(
+            lambda x: one_pass(keras, head, x, scale=preparation.scale, offset=preparation.offset, temperature=1.0)
+        )
+
+    def look(self, images: npt.NDArray[np.uint8]) -> Seen:
+        """What it says, at temperature one, of prepared images, shape (images, height, width, channels)."""
+        pieces = []
+        for start in range(0, max(len(images), 1), self._batch):  # of no images it gives answers of the right shape
+            piece = images[start : start + self._batch]
+            padded = np.concatenate([piece, np.zeros((self._batch - len(piece), *self._shape), np.uint8)])
+            found = self._forward(self._keras.ops.convert_to_tensor(padded))
+            pieces.append([self._keras.ops.convert_to_numpy(part)[: len(piece)] for part in found])
+        logits, _, embeddings, *maps = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+        return Seen(logits, embeddings, maps[0] if maps else None)
+
+    def ms_per_image(self, images: npt.NDArray[np.uint8], seconds: float = 1.0) -> float | None:
+        """What one image costs on this machine, in ms, in full batches; None where there are no images."""
+        if not len(images):
+            return None
+        batch = np.resize(images, (self._batch, *self._shape))
+        self.look(batch)
+        started, shown = time.perf_counter(), 0
+        while shown == 0 or time.perf_counter() - started < seconds:
+            self.look(batch)
+            shown += self._batch
+        return (time.perf_counter() - started) / shown * 1000.0
+
+
+def assemble(
+    model: Any,
+    design: Design,
+    measured: Measured,
+    pictures: Sequence[Pixels],
+    models: Path,
+    *,
+    papers: Mapping[str, bytes] | None = None,
+) -> Bundle:
     """Write a bundle to ``models/<id>``.
 
     Args:
         model: a Keras network, from prepared images to probabilities.
         pictures: a few, as they come from a decoder; what the network says of them becomes the self-test.
+        papers: further files for people, by name.
 
     Raises:
         BundleError: when it cannot be written, or the network is none that can be served.
@@ -113,6 +153,7 @@ def assemble(model: Any, design: Design, measured: Measured, pictures: Sequence[
         parts: dict[str, bytes | Path] = {MODEL: saved, GOLDEN: Golden(tuple(pictures), logits).to_bytes()}
         if measured.novelty is not None:
             parts[NOVELTY] = measured.novelty.to_bytes()
+        parts.update(papers or {})
         return write(models, manifest, parts)
 
 

@@ -40,3 +40,25 @@ class Examples:
         weights = None if self.weights is None else self.weights[numbers]
         names = tuple(self.names[n] for n in numbers) if self.names else ()
         return Examples(self.images[numbers], self.truth[numbers], groups, weights, names)
+
+
+def joined(first: Examples, second: Examples) -> Examples:
+    """Two sets of examples as one; where one has weights or groups, the other's are 1 or empty."""
+
+    def pair(one: tuple[Any, ...], other: tuple[Any, ...], blank: Any) -> tuple[Any, ...]:
+        if not one and not other:
+            return ()
+        return (*(one or (blank,) * len(first)), *(other or (blank,) * len(second)))
+
+    weights = None
+    if first.weights is not None or second.weights is not None:
+        weights = np.concatenate(
+            [np.ones(len(part), np.float32) if part.weights is None else part.weights for part in (first, second)]
+        )
+    return Examples(
+        np.concatenate([first.images, second.images]),
+        np.concatenate([first.truth, second.truth]),
+        pair(first.groups, second.groups, ("",)),
+        weights,
+        pair(first.names, second.names, ""),
+    )

@@ -14,17 +14,20 @@ from hydrad.errors import ConfigurationError
 from hydrad.train.references import COARSE, FINE, References
 
 PLAIN = "plain"  # the house's own
+STRIDE = 8  # pixels of its images per place of its map
 
 
 def plain(width: int, height: int, classes: int, *, channels: int = 3, references: References | None = None) -> Any:
-    """A small network of plain 3×3 convolutions for histograms; its map has one place per 16 × 16 pixels.
+    """A small network of plain 3×3 convolutions for histograms; its map has one place per 8 × 8 pixels.
 
-    Histograms differ from photographs in two ways that it is made for. Where something stands matters, so half-way each
-    place gets a bias of its own. And one network serves many plots, so what each place means is weighed by a summary
-    of the whole picture (squeeze and excitation, Hu et al., CVPR 2018), which tells the plot.
+    Histograms differ from photographs in three ways that it is made for. Where something stands matters, so each place
+    gets biases of its own. One network serves many plots, so what each place means is weighed by a summary of the whole
+    picture (squeeze and excitation, Hu et al., CVPR 2018), which tells the plot. And one dead board among hundreds is
+    enough: its evidence, at one or two places, would drown in an average over all of them. So what is averaged are
+    squares, by which one strong sign outweighs many faint ones; what each place adds to the verdict stays exact.
 
     Args:
-        width: of the images, pixels; a multiple of 16, as is ``height``.
+        width: of the images, pixels; a multiple of 8, as is ``height``.
         classes: number of labels.
         channels: 3 for colour, 1 for grey.
         references: the plots' usual pictures; with them it is also given what is unusual.
@@ -33,8 +36,8 @@ def plain(width: int, height: int, classes: int, *, channels: int = 3, reference
         A Keras model from values 0 to 255, shape (n, height, width, channels), to probabilities, shape (n, classes).
     """
     keras = backend.keras()
-    if width % 16 or height % 16:
-        raise ConfigurationError(f"input size: {width}×{height} is not in multiples of 16 pixels")
+    if width % STRIDE or height % STRIDE:
+        raise ConfigurationError(f"input size: {width}×{height} is not in multiples of {STRIDE} pixels")
     layers = keras.layers
     images = layers.Input((height, width, channels), name="image")
     ranged = layers.Rescaling(1 / 127.5, offset=-1.0)(images)
@@ -45,9 +48,10 @@ def plain(width: int, height: int, classes: int, *, channels: int = 3, reference
     x = _block(layers, x, 48, stride=2)
     x = _placed(layers, x, 48)
     x = _weighed(layers, _block(layers, x, 64))
-    x = _block(layers, x, 96, stride=2)
-    x = _placed(layers, x, 96)
-    x = _weighed(layers, _block(layers, x, 96))
+    x = _block(layers, x, 64)
+    x = _placed(layers, x, 64)
+    x = _weighed(layers, x)
+    x = layers.Multiply(name="evidence")([x, x])
     return keras.Model(images, _head(layers, x, classes), name=PLAIN)
 
 
@@ -100,7 +104,7 @@ def _unusual(layers: Any, ranged: Any, references: References) -> Any:
     rows, columns, channels = references.means.shape[1:]
     count = len(references.bias)
     coarse = layers.Flatten()(layers.AveragePooling2D(COARSE)(ranged))
-    which = layers.Dense(count, activation="softmax", trainable=False, name="plot")
+    which = layers.Dense(count, activation="softmax" if count > 1 else "sigmoid", trainable=False, name="plot")
     usual = layers.Dense(rows * columns * channels, use_bias=False, trainable=False, name="usual")
     sharpness = layers.Dense(rows * columns, use_bias=False, trainable=False, name="sharpness")
     plot = which(coarse)

@@ -20,6 +20,7 @@ Numbers = npt.NDArray[np.float32]
 FINE: Final = 2  # pixels of the picture per pixel of a reference
 COARSE: Final = 4  # pixels of the picture per pixel of what a plot is recognised by
 DECIDED: Final = 2.0  # by this the recogniser's logits are stretched: a mixture of references is of no use
+ALWAYS: Final = 30.0  # the logit of the only plot there is: its sigmoid is 1
 QUIET: Final = 0.02  # spread that a pixel is granted which never changes; the range of values is 2
 
 
@@ -29,7 +30,7 @@ class References:
 
     means: Numbers  # shape (plots, height / FINE, width / FINE, channels)
     sharpness: Numbers  # 1 / spread, shape (plots, height / FINE, width / FINE)
-    kernel: Numbers  # of a softmax regression on the coarse picture, shape (coarse values, plots)
+    kernel: Numbers  # of a softmax regression on the coarse picture, shape (coarse values, plots); sigmoid for one plot
     bias: Numbers  # shape (plots,)
 
 
@@ -70,7 +71,7 @@ def _recogniser(
     coarse: npt.NDArray[np.float16], plots: npt.NDArray[np.int64], count: int, seed: int
 ) -> tuple[Numbers, Numbers]:
     if count == 1:
-        return np.zeros((coarse.shape[1], 1), np.float32), np.zeros(1, np.float32)
+        return np.zeros((coarse.shape[1], 1), np.float32), np.full(1, ALWAYS, np.float32)
     values = coarse.astype(np.float32)
     middle, spread = values.mean(axis=0), values.std(axis=0) + QUIET
     keras = backend.keras()

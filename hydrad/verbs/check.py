@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,8 +16,8 @@ from hydrad.classify import bundle as bundles
 from hydrad.config import Config, EpicsBeam, FixedClassify
 from hydrad.domain import Beam, BeamState
 from hydrad.errors import BundleError, HydradError
-from hydrad.store import schema
-from hydrad.verbs import printing
+from hydrad.store import purging, schema
+from hydrad.verbs import printing, reports
 from hydrad.verbs.processes import is_free
 from hydrad.verdict import in_words
 from hydrad.watchers.mounts import choose
@@ -42,7 +43,7 @@ def _all(path: Path, settings: Config) -> Iterator[Finding]:
     yield "configuration", True, str(path.resolve())
     yield from _packages(settings)
     yield _database(settings)
-    yield _writable("images", settings.store.images)
+    yield _images(settings)
     yield _writable("journal", settings.store.journal.parent)
     yield from _models(settings)
     yield from _folders(settings)
@@ -75,6 +76,22 @@ def _database(settings: Config) -> Finding:
         return "data base", True, f"{settings.store.url}, schema {state.present}"
     cure = "the daemon will bring it there" if embedded else "run `hydrad db upgrade`"
     return "data base", fine, f"{settings.store.url}: schema is {state.age.value}; {cure}"
+
+
+def _images(settings: Config) -> Finding:
+    """The folder of images: whether it can be written, what is kept there, and how much more would fit."""
+    what, fine, says = _writable("images", settings.store.images)
+    if not fine:
+        return what, fine, says
+    free = f"{printing.size(shutil.disk_usage(_there(settings.store.images)).free)} free"
+    try:
+        with reports.existing(settings) as store:
+            if schema.schema_state(settings.store_url()).age is not schema.Age.CURRENT:  # opened, it would be upgraded
+                return what, True, f"{says}; {free}"
+            held = purging.holding(store)
+    except HydradError:  # the line of the data base says why
+        return what, True, f"{says}; {free}"
+    return what, True, f"{says}; {held.images} images kept, {printing.size(held.size)}; {free}"
 
 
 def _models(settings: Config) -> Iterator[Finding]:
@@ -125,6 +142,11 @@ async def _beam(settings: Config) -> Beam:
 
 
 def _writable(what: str, folder: Path) -> Finding:
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    there = _there(folder)
     fine = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     return what, fine, f"{folder}" if fine else f"{there} cannot be written"
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())

@@ -11,12 +11,11 @@ import pytest
 from store_world import MORNING, change_of, entry_of, later, verdict_of
 
 from hydrad.domain import Health, Outcome, Status
-from hydrad.errors import ChangeRefused, StoreAway
+from hydrad.errors import StoreAway
 from hydrad.store import queries
 from hydrad.store.packing import Parcel
 from hydrad.store.queries import Store
 from hydrad.store.rows import Heartbeat
-from hydrad.store.tables import ModelState
 
 
 @pytest.fixture
@@ -186,25 +185,7 @@ def test_the_newest_change_of_each_setting_counts_whatever_the_order_of_arrival(
     ]
 
 
-# ---- the library and the daemon ----
-
-
-def test_a_model_is_registered_once_and_moved_through_its_states(store: Store) -> None:
-    store.register_model("cdc-7", {"labels": {"Good": "good"}}, {"recall": 0.97})
-    (model,) = store.models()
-    assert (model.id, model.state, model.registered_at) == ("cdc-7", ModelState.CANDIDATE, model.moved_at)
-    store.set_model_state("cdc-7", ModelState.IN_SERVICE)
-    store.register_model("cdc-7", {"labels": {}}, {"recall": 0.98})
-    store.register_model("cdc-8", {}, {}, state=ModelState.SHADOW)
-    first, second = store.models()
-    assert (first.state, first.card, first.metrics) == (ModelState.IN_SERVICE, {"labels": {}}, {"recall": 0.98})
-    assert first.registered_at == model.registered_at <= first.moved_at
-    assert (second.id, second.state) == ("cdc-8", ModelState.SHADOW)
-
-
-def test_a_model_nobody_knows_cannot_be_moved(store: Store) -> None:
-    with pytest.raises(ChangeRefused, match="'cdc-9'"):
-        store.set_model_state("cdc-9", ModelState.RETIRED)
+# ---- the daemon ----
 
 
 def test_the_newest_heartbeat_of_any_host_is_the_daemons(store: Store) -> None:
@@ -230,7 +211,7 @@ def test_a_data_base_that_is_not_there_is_away(tmp_path: object) -> None:
         "sqlite:////proc/nowhere.db",
     ):
         with Store(url) as store:
-            for ask in (store.ping, store.standings, store.models, store.log, store.take_submissions):
+            for ask in (store.ping, store.standings, store.log, store.take_submissions):
                 with pytest.raises(StoreAway, match="the data base says"):
                     ask()
 

@@ -47,7 +47,8 @@ def test_parcels_that_come_again_change_nothing(store: Store) -> None:
     parcels.append(Parcel(change=change_of(), ticket="t1", origin="o"))
     store.put(parcels)
     before = snapshot(store)
-    assert all(before[name] for name in set(before) - {"models", "submissions", "heartbeats"})
+    others = {"models", "moves", "shadows", "trainings", "labellings", "definitions", "submissions", "heartbeats"}
+    assert all(before[name] for name in set(before) - others)
     store.put(parcels)
     store.put(parcels[3:6])
     assert snapshot(store) == before
@@ -202,9 +203,9 @@ def test_labels_are_added_as_they_are_met_and_keep_what_people_made_of_them(stor
         connection.execute(update(tables.labels).where(tables.labels.c.name == "Bad").values(by_people))
     store.put([Parcel(verdict=verdict_of(meanings={"Bad": Meaning.BAD, "bad": Meaning.EMPTY}, at=later(3)))])
     assert store.labels("CDC_occupancy") == {
-        "Bad": Label(Meaning.OTHER, "#d33"),
-        "Good": Label(Meaning.GOOD),
-        "bad": Label(Meaning.EMPTY),
+        "Bad": Label(Meaning.OTHER, "#d33", chosen=True),
+        "Good": Label(Meaning.GOOD, "#2e9e5b"),
+        "bad": Label(Meaning.EMPTY, "#8a8f94"),
     }
     assert store.labels("unheard of") == {}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import weakref
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from classify_world import serving
 from PIL import Image
@@ -118,3 +120,21 @@ async def test_the_bench_counts_both_ways_on_the_same_files(models: Path, tmp_pa
     assert figures["model"] == "small"
     assert float(figures["baseline_per_s"]) > 0
     assert float(figures["ratio"]) == pytest.approx(float(figures["service_per_s"]) / float(figures["baseline_per_s"]))
+
+
+async def test_ten_promotions_leave_no_network_behind(models: Path) -> None:
+    gone: list[weakref.ref[object]] = []
+    sizes: list[int] = []
+    async with serving(service := ModelService(batch=4)):
+        await service.load(models / "small")
+        for n in range(10):
+            old, new = ("small", "successor") if n % 2 == 0 else ("successor", "small")
+            gone.append(weakref.ref(service._served[old].runtime))
+            await service.load(models / new, replaces=old)
+            assert (await service.classify("A", picture(n))).model == new
+            async with asyncio.timeout(20):
+                while any(one() is not None for one in gone):  # noqa: ASYNC110  memory has no event
+                    await asyncio.sleep(0.02)
+            sizes.append(psutil.Process().memory_info().rss)
+
+    assert sizes[-1] - sizes[2] < 30_000_000  # bytes

@@ -24,7 +24,7 @@ from hydrad import shipped
 from hydrad.domain import Severity, Status
 from hydrad.sim import hall
 from hydrad.sim.producers import Dump, producer
-from hydrad.store import schema
+from hydrad.store import registry, schema
 from hydrad.store.queries import Store
 from hydrad.store.tables import ModelState
 
@@ -342,7 +342,8 @@ def test_a_retired_model_does_not_serve_even_when_the_journal_has_never_heard_of
     hydrad = daemon()
     shutil.copytree(shipped.folder(), hydrad.home / "models" / shipped.ID)
     with Store(f"sqlite:///{hydrad.home / 'hydra.db'}") as store:
-        store.register_model(shipped.ID, {}, {}, state=ModelState.RETIRED)
+        who = registry.Who("ana", "counting-3", "cli")
+        registry.register(store, shipped.ID, {}, {}, who, state=ModelState.RETIRED)
     hydrad.start()
     hydrad.land("CDC_occupancy.png", 1)
     status = hydrad.pv("CDC:OCCUPANCY:STATUS")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from classify_world import Hall, brightness_bundle, nothing, picture, serving
 
+from hydrad.classify.service import ModelService
 from hydrad.domain import Meaning
 from hydrad.errors import BundleError
 
@@ -259,3 +261,77 @@ async def test_no_thread_outlives_the_service(tmp_path: Path) -> None:
         await hall.service.load(brightness_bundle(tmp_path).folder)
         await hall.service.classify("A", picture())
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("hydrad")]
+
+
+# ---- shadows ----
+
+
+async def test_a_shadow_serves_nobody_and_answers_whoever_asks(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path, "old").folder)
+        hall.service.swap(shadow=[await hall.service.prepare(brightness_bundle(tmp_path, "new", ("CDC_*",), 2).folder)])
+        assert [card.id for card in hall.service.shadows("CDC_a")] == ["new"]
+        assert hall.service.shadows("FDC_a") == []
+        assert (await hall.service.classify("CDC_a", picture())).model == "old"
+        assert (await hall.service.ask("new", picture(10))).label == "Bad"
+        with pytest.raises(BundleError, match="no model 'old' is in shadow"):
+            await hall.service.ask("old", picture())
+
+
+async def test_a_shadow_answers_only_when_nobody_waits_for_a_model_in_service(tmp_path: Path) -> None:
+    hall = Hall(batch=2, max_wait_ms=0.0)
+    gate = threading.Event()
+    order: list[str] = []
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path, "old").folder)
+        hall.service.swap(shadow=[await hall.service.prepare(brightness_bundle(tmp_path, "new", day=2).folder)])
+        hall.runtimes["old"].before = lambda _size: (order.append("old"), gate.wait(5))
+        hall.runtimes["new"].before = lambda _size: order.append("new")
+        first = asyncio.create_task(hall.service.classify("A", picture()))
+        await until(lambda: order == ["old"])
+        asked = [asyncio.create_task(hall.service.ask("new", picture())) for _ in range(2)]
+        await until(lambda: len(hall.service._shadows["new"].waiting) == 2)
+        rest = [asyncio.create_task(hall.service.classify("A", picture())) for _ in range(4)]
+        await until(lambda: len(hall.service._served["old"].waiting) == 4)
+        gate.set()
+        await asyncio.gather(first, *rest, *asked)
+
+    assert order == ["old", "old", "old", "new", "new"]
+    assert hall.runtimes["new"].sizes == [1, 1]  # one by one: whoever comes meanwhile waits for one
+
+
+async def test_a_loaded_model_of_the_same_files_is_not_loaded_again(tmp_path: Path) -> None:
+    hall = Hall()
+    with hall.service as service:
+        folder = brightness_bundle(tmp_path).folder
+        service.swap(shadow=[await service.prepare(folder)])
+        runtime = hall.runtimes.pop("brightness")
+        service.swap(serve=[await service.prepare(folder)])
+        assert not hall.runtimes
+        assert service._served["brightness"].runtime is runtime
+        (folder / "model.keras").write_bytes(b"brightnesz")
+        with pytest.raises(BundleError, match="not the file it was"):
+            await service.prepare(folder)
+
+
+async def test_no_memory_for_a_model_is_a_refusal(tmp_path: Path) -> None:
+    def open_runtime(_bundle: object, _batch: int) -> object:
+        raise MemoryError
+
+    folder = brightness_bundle(tmp_path).folder
+    with (
+        ModelService(open_runtime=open_runtime) as service,
+        pytest.raises(BundleError, match="there is not memory enough for it"),
+    ):
+        await service.load(folder)
+
+
+async def test_a_model_that_has_gone_is_forgotten_once_nobody_waits_for_it(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path, "old").folder)
+        gone = weakref.ref(hall.runtimes.pop("old"))
+        await hall.service.classify("A", picture())
+        await hall.service.load(brightness_bundle(tmp_path, "new", day=2).folder, replaces="old")
+        await until(lambda: gone() is None)

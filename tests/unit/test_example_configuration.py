@@ -12,6 +12,7 @@ from hydrad import config
 from hydrad.config import (
     Config,
     Detector,
+    Emulate,
     EpicsBeam,
     FixedBeam,
     FixedClassify,
@@ -19,7 +20,10 @@ from hydrad.config import (
     Ioc,
     Models,
     PlotDefaults,
+    Saving,
     Store,
+    Symmetry,
+    Train,
     Watch,
     Web,
 )
@@ -33,10 +37,16 @@ TABLES = {
     "beam": (EpicsBeam, FixedBeam),
     "classify": (Models, FixedClassify),
     "web": (Web,),
+    "saving": (Saving,),
+    "train": (Train,),
+    "train.emulate": (Emulate,),
+    "train.symmetry": (Symmetry,),
     "watch": (Watch,),
     "defaults": (PlotDefaults,),
     "detector": (Detector,),
 }
+OPTIONAL = ["train.emulate", "train.symmetry"]  # tables of which every line is commented out
+HEADER = re.compile(r"(?:# )?\[+([\w.]+)\]+")
 OF_THE_EXAMPLE_HALL = {  # shown with a value that is not the schema's default
     ("hall", "timezone"),
     ("beam", "pv"),
@@ -47,6 +57,9 @@ OF_THE_EXAMPLE_HALL = {  # shown with a value that is not the schema's default
     ("detector", "plots"),
     ("detector", "expert"),
     ("detector", "guidance"),
+    ("train.emulate", "fault"),
+    ("train.symmetry", "plots"),
+    ("train.symmetry", "valid"),
 }
 COMPANIONS = {  # what else must stand there, or must not (None), when a commented key is used
     ("store", "password_file"): {"store": {"password_file": __file__}},
@@ -65,7 +78,7 @@ def keys():
     """(table, key, value, commented) of every line that sets a key or shows how."""
     table = ""
     for line in LINES:
-        if header := re.match(r"\[+(\w+)\]+", line):
+        if header := HEADER.match(line):
             table = header[1]
         elif setting := re.match(r"(# )?(\w+ = .+)", line):
             [(key, value)] = tomllib.loads(setting[2]).items()
@@ -88,14 +101,16 @@ def test_the_example_loads(tmp_path):
 
 
 def test_the_tables_stand_in_the_order_of_the_schema():
-    headers = [found[1] for line in LINES if (found := re.match(r"\[+(\w+)\]+", line))]
-    assert headers == list(Config.model_fields) == list(TABLES)
+    headers = [found[1] for line in LINES if (found := HEADER.match(line))]
+    assert headers == list(TABLES)
+    assert [header for header in headers if "." not in header] == list(Config.model_fields)
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_key_stands_in_its_table_once_and_no_other(table):
     shown = [key for name, key, _, _ in keys() if name == table]
-    assert sorted(shown) == sorted({key for section in TABLES[table] for key in section.model_fields})
+    below = {name.rpartition(".")[2] for name in TABLES if name.startswith(f"{table}.")}
+    assert sorted(shown) == sorted({key for section in TABLES[table] for key in section.model_fields} - below)
 
 
 @pytest.mark.parametrize(("table", "key", "value", "commented"), list(keys()))
@@ -104,7 +119,7 @@ def test_defaults_are_told_truly(table, key, value, commented):
     default = section.model_fields[key].default
     if (table, key) in OF_THE_EXAMPLE_HALL:
         assert default != value
-        assert not commented
+        assert commented == (table in OPTIONAL)
     elif default is None:
         assert commented
     else:
@@ -123,19 +138,32 @@ def test_a_commented_key_is_optional():
         Detector()
 
 
-@pytest.mark.parametrize(("table", "key", "value"), [(t, k, v) for t, k, v, commented in keys() if commented])
+@pytest.mark.parametrize(
+    ("table", "key", "value"), [(t, k, v) for t, k, v, commented in keys() if commented and t not in OPTIONAL]
+)
 def test_a_commented_key_may_be_used_as_it_stands(table, key, value, tmp_path):
     document = tomllib.loads("\n".join(LINES))
     assert key not in the(table, document)
     the(table, document)[key] = value
     for name, settings in COMPANIONS.get((table, key), {}).items():
         the(name, document).update(settings)
-    for name in TABLES:
+    for name in [name for name in TABLES if name not in OPTIONAL]:
         for absent in [k for k, v in the(name, document).items() if v is None]:
             del the(name, document)[absent]
     loaded = getattr(config.read(document, tmp_path), table)
     loaded = loaded[0] if isinstance(loaded, tuple) else loaded
     assert getattr(loaded, key) is not None
+
+
+@pytest.mark.parametrize("table", OPTIONAL)
+def test_a_commented_table_may_be_used_as_it_stands(table, tmp_path):
+    lines = [f"[[{table}]]", *(line.removeprefix("# ") for line in _lines_of(table) if line)]
+    parent, _, name = table.partition(".")
+    document = tomllib.loads("\n".join(LINES))
+    assert name not in document[parent]
+    document[parent] |= tomllib.loads("\n".join(lines))[parent]
+    [loaded] = getattr(getattr(config.read(document, tmp_path), parent), name)
+    assert loaded.model_fields_set == {key for section in TABLES[table] for key in section.model_fields}
 
 
 @pytest.mark.parametrize(("table", "key", "value"), [(t, k, v) for t, k, v, _ in keys()])
@@ -152,9 +180,9 @@ def test_every_key_says_what_it_is(table, key, value):
 
 
 def _lines_of(table):
-    at = next(n for n, line in enumerate(LINES) if re.match(rf"\[+{table}\]+", line))
+    at = next(n for n, line in enumerate(LINES) if (found := HEADER.match(line)) and found[1] == table)
     rest = LINES[at + 1 :]
-    end = next((n for n, line in enumerate(rest) if line.startswith("[")), len(rest))
+    end = next((n for n, line in enumerate(rest) if HEADER.match(line)), len(rest))
     return rest[:end]
 
 

@@ -12,14 +12,12 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import URL
 
-from hydrad.classify.service import ModelService
 from hydrad.domain import Change
 from hydrad.errors import StoreAway, TryAgain
-from hydrad.library import Library
 from hydrad.mailbox import Mailbox
+from hydrad.store import registry
 from hydrad.store.journal import Journal
 from hydrad.store.queries import Store
-from hydrad.store.tables import ModelState
 from hydrad.watchers.replay import ReplayWatcher
 
 
@@ -61,6 +59,16 @@ def change():
     return Change("on_delay", 3, getpass.getuser(), socket.gethostname(), datetime.now(UTC), "cli", plot="CDC_adc")
 
 
+class Shelf:
+    """Is told what the data base wants of models."""
+
+    def __init__(self):
+        self.seen = []
+
+    def look(self, places):
+        self.seen.append(places)
+
+
 @asynccontextmanager
 async def at_work(tmp_path, library, *, stores=Store, journals=Journal):
     """A mailbox that runs between a real store and a real journal."""
@@ -85,9 +93,8 @@ async def until(holds):
 
 
 @pytest.fixture
-def library(tmp_path):
-    with ModelService() as service:
-        yield Library(tmp_path / "models", service, {})
+def library():
+    return Shelf()
 
 
 async def test_a_file_handed_in_survives_a_data_base_that_goes_in_the_middle(tmp_path, library):
@@ -106,15 +113,12 @@ async def test_a_full_disk_does_not_end_it_and_delays_no_file(tmp_path, library)
         assert not task.done()
 
 
-async def test_a_damaged_bundle_that_does_not_serve_does_no_harm(tmp_path):
-    folder = tmp_path / "models" / "broken"
-    folder.mkdir(parents=True)
-    (folder / "bundle.json").write_text("no JSON")
-    with ModelService() as service:
-        library = Library(tmp_path / "models", service, {"broken": ModelState.CANDIDATE})
-        await library.serve()
-        assert library.ok
-        async with at_work(tmp_path, library) as (store, _, _, tray, task):
-            await until(lambda: tray.pending == 1)
-            assert not task.done()
-            assert store.models() == []
+async def test_the_library_hears_within_a_second_of_what_was_decided(tmp_path, library):
+    async with at_work(tmp_path, library) as (store, *_):
+        await until(lambda: library.seen)
+        assert library.seen[-1] == []
+        registry.register(store, "cdc-7", {}, {}, registry.Who("ana", "counting-3", "cli"))
+        began = time.monotonic()
+        await until(lambda: library.seen[-1])
+        assert time.monotonic() - began < 1.5
+        assert [place.id for place in library.seen[-1]] == ["cdc-7"]

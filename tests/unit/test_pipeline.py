@@ -32,6 +32,7 @@ from hydrad.errors import BundleError, UnfinishedImage, UnreadableImage
 from hydrad.pipeline import Pipeline, utc_now
 from hydrad.roster import Roster
 from hydrad.settings import Settings
+from hydrad.shadowing import Shadowing
 
 PLOT = "CDC_occupancy"
 
@@ -503,3 +504,106 @@ def test_the_clock_of_the_house_is_utc():
     before = datetime.now(UTC)
     assert before <= utc_now() <= datetime.now(UTC)
     assert utc_now().utcoffset() == timedelta(0)
+
+
+# ---- models that change places, and models in shadow ----
+
+
+@in_no_time
+async def test_an_image_whose_model_was_replaced_meanwhile_is_asked_of_the_one_that_serves():
+    house = House()
+    async with house.running():
+        with house.classifier.held(PLOT):
+            house.write("peak")
+            await rest()
+            house.classifier.cards[PLOT] = card("m2", threshold=0.99)
+        house.classifier.says["peak"] = prediction("Good", 0.97, model="m2")
+        await rest()
+    [verdict] = house.sink.told
+    assert (verdict.model, verdict.status, verdict.confirmed) == ("m2", Status.SUSPECT, False)
+
+
+@in_no_time
+async def test_a_model_that_fails_as_it_goes_is_no_failure_of_the_one_that_came():
+    house = House()
+    house.classifier.says["peak"] = BundleError("the classifier stopped")
+    async with house.running():
+        with house.classifier.held(PLOT):
+            house.write("peak")
+            await rest()
+            house.classifier.cards[PLOT] = card("m2")
+        house.classifier.says["peak"] = prediction(model="m2")
+        await rest()
+    [verdict] = house.sink.told
+    assert (verdict.model, verdict.status) == ("m2", Status.GOOD)
+
+
+@in_no_time
+async def test_a_shadow_judges_along_by_its_own_thresholds_and_changes_nothing():
+    house = House()
+    house.classifier.in_shadow = [card("s1", threshold=0.9), card("s2", threshold=0.5)]
+    house.classifier.whispers = {"s1": prediction("Bad", 0.8, model="s1"), "s2": prediction("Bad", 0.8, model="s2")}
+    async with house.running(), along(house):
+        await house.see("one", "one", "two")
+    [first, _, second] = house.sink.told
+    assert [(verdict.key, said.model, sure) for verdict, said, sure in house.ledger.opinions] == [
+        (first.key, "s1", False), (first.key, "s2", True), (second.key, "s1", False), (second.key, "s2", True),
+    ]  # fmt: skip
+    assert house.sink.statuses() == ["GOOD"] * 3
+
+
+@in_no_time
+async def test_shadows_wait_until_nobody_else_does():
+    house = House()
+    house.classifier.in_shadow = [card("s1")]
+    async with house.running(), along(house):
+        with house.classifier.held("FDC_hits"):
+            house.write("fdc", plot="FDC_hits")
+            house.write("peak")
+            await rest()
+            await rest()
+            assert [verdict.plot for verdict in house.sink.told] == [PLOT]
+            assert ("s1", "peak") not in house.classifier.asked
+        await rest()
+        await rest()
+    assert {content for name, content in house.classifier.asked if name == "s1"} == {"peak", "fdc"}
+
+
+@in_no_time
+async def test_a_shadow_is_not_asked_of_a_file_that_has_changed_or_gone():
+    house = House()
+    house.classifier.in_shadow = [card("s1")]
+    async with house.running(), along(house):
+        one, two, three = house.write("one"), house.write("two", plot="A"), house.write("three", plot="B")
+        house.decoder.put(one.path, picture("one"), picture("another"))
+        house.decoder.put(two.path, picture("two"), FileNotFoundError())
+        house.decoder.put(three.path, picture("three"), picture("three"))
+        await rest()
+        await rest()
+    assert [said.model for _, said, _ in house.ledger.opinions] == ["s1"]
+    assert house.ledger.opinions[0][0].plot == "B"
+    assert len(house.sink.told) == 3
+
+
+@in_no_time
+async def test_a_shadow_that_cannot_answer_silences_no_other():
+    house = House()
+    house.classifier.in_shadow = [card("s1"), card("s2")]
+    house.classifier.whispers["s1"] = BundleError("no memory")
+    async with house.running(), along(house):
+        with capture_logs() as lines:
+            await house.see("one")
+    assert [said.model for _, said, _ in house.ledger.opinions] == ["s2"]
+    assert [line["model"] for line in lines if line["event"] == "shadow_silent"] == ["s1"]
+
+
+@asynccontextmanager
+async def along(house):
+    """Shadows at work."""
+    shadowing = Shadowing(house.pipeline)
+    house.pipeline.judged = shadowing.hear
+    task = asyncio.create_task(shadowing.run())
+    yield
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])

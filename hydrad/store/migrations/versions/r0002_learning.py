@@ -46,14 +46,19 @@ def _who() -> tuple[sa.Column[str], ...]:
 
 
 def _labels() -> None:
-    with op.batch_alter_table("images") as images:
-        # What was seen before there was a choice was all kept, so all of it was drawn.
-        images.add_column(sa.Column("sampled", sa.Boolean(), nullable=False, server_default=sa.true()))
-        images.add_column(sa.Column("label_id", ROW_ID))
-        images.create_foreign_key("fk_images_label_id", "labels", ["label_id"], ["id"])
-    with op.batch_alter_table("images") as images:
-        images.alter_column("sampled", existing_type=sa.Boolean(), existing_nullable=False, server_default=None)
+    # What was seen before there was a choice was all kept, so all of it was drawn.
+    op.add_column("images", sa.Column("sampled", sa.Boolean(), nullable=False, server_default=sa.text("1")))
+    # In place: a table that is copied must be dropped, and SQLite drops none that verdicts refer to.
+    if op.get_context().dialect.name in SERVERS:
+        op.execute("SET SESSION foreign_key_checks = 0")  # no row refers to a label yet; checking would copy the table
+        op.add_column("images", sa.Column("label_id", ROW_ID))
+        op.create_foreign_key("fk_images_label_id", "images", "labels", ["label_id"], ["id"])
+        op.execute("SET SESSION foreign_key_checks = 1")
+    else:
+        reference = "CONSTRAINT fk_images_label_id REFERENCES labels (id)"
+        op.execute(f"ALTER TABLE images ADD COLUMN label_id INTEGER {reference}")
     op.create_index("ix_images_plot_id_label_id_taken_at", "images", ["plot_id", "label_id", "taken_at"])
+    op.create_index("ix_verdicts_image", "verdicts", ["image_id"])
     _table(
         "definitions",
         _id(),
