@@ -6,6 +6,7 @@ import argparse
 import getpass
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from hydrad.classify.labels import meaning_of
 from hydrad.config import Watch
 from hydrad.domain import Meaning
 from hydrad.errors import ChangeRefused, ConfigurationError, HydradError
+from hydrad.saving import shares
 from hydrad.store.defining import Hand, why_not
 from hydrad.store.defining import define as define_label
 from hydrad.store.images import ImageFolder
@@ -109,9 +111,14 @@ def export(options: argparse.Namespace) -> None:
 
 
 def listed(options: argparse.Namespace) -> None:
-    """Each plot's labels, and how many images have them."""
-    with existing(config.load(config.find(options.config))) as store:
+    """Each plot's labels, how many images have them, and what share of its other images is kept to be labelled."""
+    settings = config.load(config.find(options.config))
+    with existing(settings) as store:
         found = _wanted(store, options.plots)
+    counts: Counter[str] = Counter()
+    for one in found:
+        counts[one.plot] += one.images
+    kept = shares(settings.saving, counts)
     if options.json:
         printing.objects(
             {
@@ -120,13 +127,14 @@ def listed(options: argparse.Namespace) -> None:
                 "meaning": one.meaning.value,
                 "colour": one.colour,
                 "images": one.images,
+                "share_kept": round(kept[one.plot], 4),
             }
             for one in found
         )
         return
     printing.table(
-        ("plot", "images", "label", "meaning", "colour"),
-        ((one.plot, one.images, one.label, one.meaning.value, one.colour) for one in found),
+        ("plot", "images", "label", "meaning", "colour", "of others is kept"),
+        ((one.plot, one.images, one.label, one.meaning.value, one.colour, f"{kept[one.plot]:.0%}") for one in found),
     )
 
 
