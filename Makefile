@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 
-.PHONY: setup prepare demo test lint bench bundle docs lock clean
+.PHONY: setup prepare demo test lint bench dead-boards bundle docs lock clean
 
 setup: .venv/.ready
 
@@ -39,6 +39,9 @@ lint: prepare
 
 bench: prepare
 	$(BIN)/hydrad bench $(ARGS)
+
+dead-boards: prepare
+	$(BIN)/python benchmarks/dead_boards.py $(ARGS)
 
 bundle: setup
 	$(BIN)/python -m hydrad.schooling --replace $(ARGS)

@@ -289,6 +289,11 @@ class Train(Section):
     hold_out: Literal["auto", "run", "plot", "image"] = "auto"
     few: Count = 10
     precision: Literal["auto", "float32", "mixed"] = "auto"
+    shift: Annotated[Number, Field(ge=0, le=0.2)] = 0.0
+    scale: Annotated[Number, Field(ge=0, le=0.2)] = 0.0
+    contrast: Share = 0.0
+    rim: Annotated[Number, Field(ge=0, le=0.2)] = 0.0
+    colours: Share = 0.0
     threads: Annotated[int, Field(strict=True, ge=0, le=256)] = 0
     memory_gb: Positive = 8
     emulate: tuple[Emulate, ...] = ()

@@ -38,6 +38,11 @@ class Asked(Section):
     hold_out: Literal["auto", "run", "plot", "image"]
     few: Count
     precision: Literal["auto", "float32", "mixed"]
+    shift: float = 0.0
+    scale: float = 0.0
+    contrast: float = 0.0
+    rim: float = 0.0
+    colours: float = 0.0
     emulate: tuple[Emulate, ...] = ()
     symmetry: tuple[Symmetry, ...] = ()
 
@@ -96,5 +101,4 @@ def name_of(plots: Sequence[str], now: datetime) -> str:
 
 def defaults(train: Train) -> dict[str, object]:
     """What the configuration says where the command line says nothing else."""
-    taken = ("architecture", "weights", "width", "height", "epochs", "batch", "seed", "good_share", "hold_out", "few")
-    return {name: getattr(train, name) for name in (*taken, "precision", "emulate", "symmetry")}
+    return {name: getattr(train, name) for name in Asked.model_fields if name in Train.model_fields}

@@ -14,6 +14,7 @@ from hydrad.errors import ConfigurationError
 from hydrad.train.references import COARSE, FINE, References
 
 PLAIN = "plain"  # the house's own
+MOMENTUM = 0.9  # of running means: they must have followed after the few steps that few images give
 STRIDE = 8  # pixels of its images per place of its map
 
 
@@ -81,6 +82,9 @@ def application(name: str, size: int, classes: int, *, weights: Path | None = No
             base.load_weights(weights)
     except (ValueError, OSError) as fault:
         raise ConfigurationError(f"architecture: {name} at {size} pixels: {fault}") from fault
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = MOMENTUM
     return keras.Model(images, _head(keras.layers, base.output, classes), name=name.lower())
 
 
@@ -119,14 +123,14 @@ def _unusual(layers: Any, ranged: Any, references: References) -> Any:
 
 def _block(layers: Any, x: Any, filters: int, *, stride: int = 1) -> Any:
     x = layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(x)
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    return layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM)(x))
 
 
 def _placed(layers: Any, x: Any, filters: int) -> Any:
     """A 1×1 convolution with a bias for each place: what belongs here need not belong there."""
     rows, columns = x.shape[1:3]
     x = layers.EinsumDense("nrcf,fg->nrcg", output_shape=(rows, columns, filters), bias_axes="rcg")(x)
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    return layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM)(x))
 
 
 def _weighed(layers: Any, x: Any) -> Any:

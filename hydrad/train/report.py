@@ -29,7 +29,7 @@ STRONG = 0.65  # how much of the picture it covers there
 FACTS = (
     *("model", "plots", "architecture", "parameters", "parent", "made_at", "labels", "runs", "split", "few", "ignored"),
     *("emulated", "good_share", "seed", "epochs", "took_s", "fingerprint", "runtime", "notes", "curve", "attempts"),
-    *("best_epoch", "calibrated_on"),
+    *("best_epoch", "calibrated_on", "emulated_test"),
 )
 
 
@@ -69,7 +69,8 @@ def page(
             ``architecture``, ``parameters``, ``parent``, ``made_at``, ``labels`` (each with ``label``, ``meaning``,
             ``training``, ``validation``, ``test``: images), ``runs`` (how many, by side), ``split`` (``kind``,
             ``warning``, a sentence without its full stop or None, and perhaps ``why``), ``few`` and ``ignored``
-            (labels), ``emulated`` (each with ``name`` and ``images``), ``good_share`` (of good images learned from),
+            (labels), ``emulated`` (each with ``name`` and ``images``), ``emulated_test`` (``raised``, ``pointing``:
+            shares, and the ``file`` with their report), ``good_share`` (of good images learned from),
             ``calibrated_on`` (images, by kind), ``seed``, ``epochs``, ``best_epoch`` (from 1), ``took_s``,
             ``fingerprint``, ``runtime``, ``notes`` (sentences), ``curve`` (``loss``, ``validation_loss``,
             ``balanced_accuracy``, each by epoch) and ``attempts`` (each with ``seed``, ``stuck`` and ``curve``).

@@ -21,7 +21,7 @@ from hydrad.domain import Meaning, Pixels
 from hydrad.errors import ConfigurationError, ImageError
 from hydrad.train import balance, calibrate, evaluate, modest, report
 from hydrad.train.assemble import Design, Measured, Onlooker, Seen, assemble
-from hydrad.train.augment import Augmentation
+from hydrad.train.augment import Augmentation, Changes
 from hydrad.train.dataset import Sets
 from hydrad.train.examples import Examples, joined
 from hydrad.train.fit import Course, Fitted, Means, fit
@@ -58,6 +58,7 @@ class Plan:
     precision: Precision = "auto"
     threads: int = 1
     symmetry: tuple[Symmetry, ...] = ()
+    changes: Changes = Changes()  # noqa: RUF009  it is frozen
     work: Path | None = None  # keeps what is needed to go on after a stop
 
 
@@ -80,7 +81,7 @@ def learn(plan: Plan, sets: Sets, tell: Tell) -> Bundle:
     make = maker(plan.start, sets, seed=plan.seed)
     training = replace(sets.training, weights=balance.weights_of(sets.training))
     course = course_of(plan, len(training))
-    augment = Augmentation([group[0] for group in training.groups], symmetries=plan.symmetry)
+    augment = Augmentation([group[0] for group in training.groups], plan.changes, plan.symmetry)
     means = Means(tell, augment, plan.precision, plan.threads, plan.work)
     with modest.in_words():
         fitted = fit(make, training, _watched(sets), course, means)
@@ -105,6 +106,10 @@ def learn(plan: Plan, sets: Sets, tell: Tell) -> Bundle:
     tell(Progress("writing", 0.0))
     facts = _facts(plan, sets, fitted, calibrated_on, round(time.monotonic() - began, 1))
     curve: dict[str, JsonValue] = {name: [round(v, 5) for v in values] for name, values in fitted.curve.items()}
+    if emulated is not None:
+        pointing = emulated["pointing"]
+        near = pointing["near"] if isinstance(pointing, dict) else None
+        facts["emulated_test"] = {"raised": emulated["faults_raised"], "pointing": near, "file": REPORT_EMULATED}
     papers = {REPORT: report.page(_title(plan), facts, found, _shown(sets, found, seen))}
     if made is not None and emulated is not None and seen_made is not None:
         shown = {n: Shown(_rgb(made.examples.images[n]), _map(seen_made, n)) for n in report.wanted(emulated)}

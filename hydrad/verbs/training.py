@@ -27,6 +27,7 @@ from hydrad.store.queries import Store
 from hydrad.store.tables import TrainingState
 from hydrad.train import asked, modest
 from hydrad.train.asked import Asked, Record, Sheet
+from hydrad.train.augment import Changes
 from hydrad.train.dataset import Wish, gather
 from hydrad.train.emulate import parse
 from hydrad.train.progress import Stopped
@@ -169,6 +170,9 @@ def _learned(sheet: Sheet, settings: config.Config, threads: int, teller: Teller
         precision=wanted.precision,
         threads=threads,
         symmetry=wanted.symmetry,
+        changes=Changes(
+            shift=wanted.shift, scale=wanted.scale, contrast=wanted.contrast, rim=wanted.rim, colours=wanted.colours
+        ),
         work=_work(settings.store.models, wanted.id),
     )
     return learn(plan, sets, teller)

@@ -67,6 +67,15 @@ def _quiet() -> Any:
     return warnings.catch_warnings(action="ignore", category=DeprecationWarning)
 
 
+def _has_seen(network: Any, images: np.ndarray) -> None:
+    """Let a network's running means become what they are in any network that was trained."""
+    for layer in network.layers:
+        if hasattr(layer, "momentum"):
+            layer.momentum = 0.5
+    for _ in range(30):
+        network(images, training=True)
+
+
 def test_a_bundle_holds_figures_of_real_and_of_emulated_faults_apart(parent: Bundle, sets: Sets) -> None:
     read = bundles.read(parent.folder)
     metrics: dict[str, Any] = dict(read.manifest.metrics)
@@ -126,6 +135,27 @@ def test_a_file_of_ones_own_is_given_what_it_lacks(
 def test_a_grey_file_is_trained_on_grey_images(folder: Path) -> None:
     path = saved(folder / "grey.keras", 2, channels=1)
     assert start(str(path), 192, 128).preparation.colour == "grey"
+
+
+def test_an_application_begins_with_the_weights_of_a_local_file_and_learns(folder: Path) -> None:
+    keras = backend.keras()
+    keras.utils.set_random_seed(7)
+    taught = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(64, 64, 3))
+    _has_seen(taught, np.random.default_rng(7).uniform(-1.0, 1.0, (32, 64, 64, 3)))
+    path = folder / "mobile.weights.h5"
+    with _quiet():
+        taught.save_weights(path)
+    begin = start("MobileNet", 64, 64, weights=path)
+    square = gather(season(folder / "images", runs=6, good=8, bad=2), MEANINGS, Wish(begin.preparation), silent)
+    fresh = maker(begin, square, seed=1)()
+    same = [layer for layer in taught.layers if layer.weights]
+    for layer in same:
+        for mine, theirs in zip(fresh.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert len(same) > 20
+    bundle = learn(Plan("mobile", ("CDC_x",), begin, folder / "models", epochs=2), square, silent)
+    assert dict(bundle.manifest.metrics)["balanced_accuracy"] > 0.9
+    assert KerasRuntime(bundles.read(bundle.folder)).compute(square.test.images).heatmaps is not None
 
 
 def test_what_does_not_fit_is_said_in_a_sentence(folder: Path, parent: Bundle, sets: Sets) -> None:
