@@ -52,7 +52,7 @@ async def test_inception_at_299_pixels_serves_beside_the_small_one(models: Path,
     assert [answer.model for answer in answers] == ["small", "inception"] * 3
     small, inception = answers[0], answers[1]
     assert small.heatmap is not None
-    assert small.heatmap.shape == (4, 4)
+    assert small.heatmap.shape == (8, 8)
     assert inception.heatmap is not None
     assert inception.heatmap.shape == (8, 8)
     assert inception.embedding is not None
