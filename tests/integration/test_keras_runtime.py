@@ -78,7 +78,7 @@ def test_the_map_is_what_grad_cam_computes_with_gradients(temperature: float) ->
     maps = keras.ops.convert_to_numpy(evidence(keras, head, features, logits / temperature))
 
     reference = grad_cam(model, "embedding", images, temperature)
-    assert maps.shape == (6, 4, 4)
+    assert maps.shape == (6, 8, 8)
     assert reference.max() > 0
     np.testing.assert_allclose(maps, reference, atol=1e-5)
 
@@ -106,7 +106,7 @@ def test_scores_are_those_of_the_saved_network_at_temperature_one(small: bundles
     np.testing.assert_allclose(served.scores.sum(axis=1), 1.0, atol=1e-5)
     assert served.heatmaps is not None
     assert served.heatmaps.dtype == np.uint8
-    assert served.heatmaps.shape == (5, 4, 4)
+    assert served.heatmaps.shape == (5, 8, 8)
     assert set(served.heatmaps.max(axis=(1, 2))) <= {0, 255}
     assert served.embeddings.dtype == np.float32
     assert served.embeddings.shape[0] == 5
@@ -256,7 +256,7 @@ def test_networks_that_cannot_be_had_are_wrong_configuration(name: str, size: in
 
 
 def test_sizes_that_leave_a_rest_are_wrong_configuration() -> None:
-    with pytest.raises(ConfigurationError, match="multiples of 16"):
+    with pytest.raises(ConfigurationError, match="multiples of 8"):
         network.plain(100, 64, 3)
 
 
