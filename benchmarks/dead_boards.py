@@ -34,11 +34,12 @@ from hydrad.config import Emulate, Train
 from hydrad.domain import Meaning, Pixels
 from hydrad.sim import hall
 from hydrad.sim.faults import Fault
-from hydrad.train import balance, dataset, network, pointing, references, starting, training
+from hydrad.train import balance, dataset, network, references, starting, training
+from hydrad.train.evaluation import pointing
+from hydrad.train.evaluation.tested import Tested
 from hydrad.train.examples import Examples
 from hydrad.train.fit import Course, balanced_accuracy, fit, scores_of
 from hydrad.train.labelled import Labelled
-from hydrad.train.tested import Tested
 
 Masks = npt.NDArray[np.bool_]  # of boards or images, shape (…, height, width)
 

@@ -32,9 +32,9 @@ from hydrad.shipped import ID, MODELS
 from hydrad.sim import hall
 from hydrad.sim.faults import FAULTS, Fault
 from hydrad.train.dataset import Sets
+from hydrad.train.evaluation.pointing import touched
 from hydrad.train.examples import Examples
 from hydrad.train.labelled import Labelled
-from hydrad.train.pointing import touched
 from hydrad.train.progress import Progress
 from hydrad.train.starting import start
 from hydrad.train.training import Plan, learn

@@ -18,7 +18,7 @@ from hydrad import images
 from hydrad.classify.prepare import Preparation, Prepared, prepare
 from hydrad.config import Emulate
 from hydrad.errors import ImageError
-from hydrad.train.emulate import Emulator
+from hydrad.train.emulation.emulate import Emulator
 from hydrad.train.examples import Examples
 from hydrad.train.labelled import Labelled
 from hydrad.train.progress import Tell

@@ -19,18 +19,19 @@ from hydrad.classify.novelty import Novelty
 from hydrad.config import Symmetry
 from hydrad.domain import Meaning, Pixels
 from hydrad.errors import ConfigurationError, ImageError
-from hydrad.train import balance, calibrate, evaluate, modest, report
+from hydrad.train import balance, modest
 from hydrad.train.assemble import Design, Measured, Onlooker, Seen, assemble
 from hydrad.train.augment import Augmentation, Changes
 from hydrad.train.dataset import Sets
+from hydrad.train.evaluation import calibrate, evaluate, report
+from hydrad.train.evaluation.report import Shown
+from hydrad.train.evaluation.shares import Mask
+from hydrad.train.evaluation.tested import Tested
 from hydrad.train.examples import Examples, joined
 from hydrad.train.fit import Course, Fitted, Means, fit
 from hydrad.train.precision import Precision
 from hydrad.train.progress import Progress, Tell
-from hydrad.train.report import Shown
-from hydrad.train.shares import Mask
 from hydrad.train.starting import Start, maker
-from hydrad.train.tested import Tested
 
 REPORT: Final = "report.html"
 REPORT_EMULATED: Final = "report-emulated.html"

@@ -29,7 +29,7 @@ from hydrad.train import asked, modest
 from hydrad.train.asked import Asked, Record, Sheet
 from hydrad.train.augment import Changes
 from hydrad.train.dataset import Wish, gather
-from hydrad.train.emulate import parse
+from hydrad.train.emulation.emulate import parse
 from hydrad.train.progress import Stopped
 from hydrad.train.starting import start
 from hydrad.train.training import REPORT, Plan, learn

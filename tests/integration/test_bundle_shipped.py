@@ -99,13 +99,13 @@ def test_nothing_without_beam_is_taken_for_a_fault(served: Runtime, bundle: Bund
     assert empty.all(), [plot for plot, is_empty in zip([*hall.PLOTS] * 2, empty, strict=True) if not is_empty]
 
 
-def test_the_map_has_a_place_for_every_sixteen_pixels(served: Runtime, bundle: Bundle) -> None:
+def test_the_map_has_a_place_for_every_eight_pixels(served: Runtime, bundle: Bundle) -> None:
     answers = said(served, bundle, [hall.render("CDC_occupancy", seed=SEED)])
     assert answers.heatmaps is not None
     assert answers.heatmaps.shape == (
         1,
-        bundle.manifest.preparation.height // 16,
-        bundle.manifest.preparation.width // 16,
+        bundle.manifest.preparation.height // 8,
+        bundle.manifest.preparation.width // 8,
     )
 
 

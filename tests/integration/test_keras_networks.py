@@ -14,8 +14,9 @@ from hydrad.classify.head import split
 from hydrad.classify.keras_runtime import KerasRuntime
 from hydrad.classify.prepare import Preparation
 from hydrad.errors import ConfigurationError
-from hydrad.train import network, pointing, references
+from hydrad.train import network, references
 from hydrad.train.assemble import look, random_bundle
+from hydrad.train.evaluation import pointing
 from hydrad.train.examples import Examples
 from hydrad.train.fit import Course, fit
 

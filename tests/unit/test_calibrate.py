@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from hydrad.train import calibrate
+from hydrad.train.evaluation import calibrate
 
 RNG = np.random.default_rng(7)
 ODDS = st.floats(-12, 12, allow_nan=False).map(lambda value: round(value, 3))

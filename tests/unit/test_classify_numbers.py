@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hydrad.classify import novelty
 from hydrad.classify.novelty import Novelty
 from hydrad.errors import BundleError
-from hydrad.train import calibrate
+from hydrad.train.evaluation import calibrate
 
 RNG = np.random.default_rng(11)
 

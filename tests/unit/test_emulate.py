@@ -23,9 +23,9 @@ from hydrad.errors import ConfigurationError
 from hydrad.sim import effects, hall, ink
 from hydrad.sim import frames as drawn_frames
 from hydrad.sim.faults import FAULTS, Fault
-from hydrad.train import emulate, frames, kinds, panels, regions, strikes
-from hydrad.train.emulate import Emulator, Struck
-from hydrad.train.heights import Heights
+from hydrad.train.emulation import emulate, frames, kinds, panels, regions, strikes
+from hydrad.train.emulation.emulate import Emulator, Struck
+from hydrad.train.emulation.heights import Heights
 
 KINDS = tuple(kinds.KINDS)
 REAL = Path(__file__).parents[2].parent / "shared" / "real"

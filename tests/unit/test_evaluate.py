@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydrad.domain import Meaning
-from hydrad.train import curves, evaluate, pointing
-from hydrad.train.shares import brief, share
+from hydrad.train.evaluation import curves, evaluate, pointing
+from hydrad.train.evaluation.shares import brief, share
 
 LABELS = {"Good": Meaning.GOOD, "Bad": Meaning.BAD, "NoData": Meaning.EMPTY}
 GOOD, BAD, EMPTY = range(3)

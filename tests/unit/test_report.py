@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from hydrad.domain import Meaning
-from hydrad.train import advice, evaluate, report
-from hydrad.train.report import Shown
+from hydrad.train.evaluation import advice, evaluate, report
+from hydrad.train.evaluation.report import Shown
 
 RNG = np.random.default_rng(4)
 LABELS = {"Good": Meaning.GOOD, "Bad": Meaning.BAD, "NoData": Meaning.EMPTY}

@@ -19,7 +19,7 @@ def headline(metrics: Mapping[str, Any]) -> Sequence[str]:
     """What the model would have done with the test images, in one to three sentences.
 
     Args:
-        metrics: as :func:`hydrad.train.evaluate.measure` gives them.
+        metrics: as :func:`hydrad.train.evaluation.evaluate.measure` gives them.
     """
     if not metrics["images"]:
         return ["Nothing is known of this model: no image was held out to test it."]

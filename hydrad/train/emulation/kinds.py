@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hydrad.train import chance, panels
-from hydrad.train.heights import Heights
-from hydrad.train.levels import LUCKS, Cells, Levels
-from hydrad.train.regions import Places
-from hydrad.train.strikes import Blow, Canvas, Dealt, Mask, Table, filled, mixed, struck_by
+from hydrad.train.emulation import chance, panels
+from hydrad.train.emulation.heights import Heights
+from hydrad.train.emulation.levels import LUCKS, Cells, Levels
+from hydrad.train.emulation.regions import Places
+from hydrad.train.emulation.strikes import Blow, Canvas, Dealt, Mask, Table, filled, mixed, struck_by
 
 TRIES: Final = 8  # of places, before a picture is left as it is
 

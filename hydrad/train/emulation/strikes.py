@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hydrad.domain import Pixels
-from hydrad.train import heights, levels, panels
-from hydrad.train.heights import Heights
-from hydrad.train.levels import Levels
-from hydrad.train.panels import Panel
-from hydrad.train.regions import Places
+from hydrad.train.emulation import heights, levels, panels
+from hydrad.train.emulation.heights import Heights
+from hydrad.train.emulation.levels import Levels
+from hydrad.train.emulation.panels import Panel
+from hydrad.train.emulation.regions import Places
 
 Mask = npt.NDArray[np.bool_]  # shape (height, width)
 Table = npt.NDArray[np.float64]  # shape (levels + 1, LUCKS or 1): what becomes of a level, by chance

@@ -6,10 +6,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from hydrad.domain import Meaning
-from hydrad.train import calibrate, curves, mistakes, pointing
+from hydrad.train.evaluation import calibrate, curves, mistakes, pointing
+from hydrad.train.evaluation.shares import Mask, brief, mean_of, share_of
+from hydrad.train.evaluation.tested import Tested
 from hydrad.train.examples import Truth
-from hydrad.train.shares import Mask, brief, mean_of, share_of
-from hydrad.train.tested import Tested
 
 __all__ = ["Tested", "measure"]
 
@@ -20,7 +20,7 @@ LISTED = 1000  # plots, or groups, at most
 def measure(tested: Tested) -> dict[str, JsonValue]:
     """Every figure of a model, as JSON; what is not defined is None, never 0 or NaN.
 
-    Shares are ``{"hits", "of", "value", "low", "high"}`` with 95 % intervals, see :func:`hydrad.train.shares.share`.
+    Shares are ``{"hits", "of", "value", "low", "high"}`` with 95 % intervals, see :mod:`.shares`.
     "Raised" means said to be bad or empty, with confirmation: what makes an alarm if it lasts.
 
     Returns:

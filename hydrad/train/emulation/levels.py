@@ -11,8 +11,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from hydrad.domain import Pixels
-from hydrad.train.colours import Palette
-from hydrad.train.panels import Panel
+from hydrad.train.emulation.colours import Palette
+from hydrad.train.emulation.panels import Panel
 
 Numbers = npt.NDArray[np.uint8]  # shape (height, width): 0 for an empty bin, else its place in the palette, from 1
 Cells = npt.NDArray[np.intp]  # shape (pixels along an axis,): the bin each one shows

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
-from hydrad.train.shares import Mask, brief, share
+from hydrad.train.evaluation.shares import Mask, brief, share
 
 
 def measure(

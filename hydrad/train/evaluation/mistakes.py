@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import JsonValue
 
-from hydrad.train.shares import brief
-from hydrad.train.tested import Tested
+from hydrad.train.evaluation.shares import brief
+from hydrad.train.evaluation.tested import Tested
 
 LISTED = 500
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from hydrad import config, refusals
 from hydrad.domain import Pixels
 from hydrad.errors import ConfigurationError
-from hydrad.train import kinds, panels, regions
-from hydrad.train.strikes import Blow
+from hydrad.train.emulation import kinds, panels, regions
+from hydrad.train.emulation.strikes import Blow
 
 Mask = npt.NDArray[np.bool_]  # shape (height, width)
 

@@ -9,8 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from hydrad.domain import Pixels
-from hydrad.train.colours import LIGHT, VIVID, Colour, Palette, among, chain, codes_of, commonest, of_code, steps
-from hydrad.train.frames import LEAST_COLOURS, Frame, Rectangle, find
+from hydrad.train.emulation.colours import (
+    LIGHT,
+    VIVID,
+    Colour,
+    Palette,
+    among,
+    chain,
+    codes_of,
+    commonest,
+    of_code,
+    steps,
+)
+from hydrad.train.emulation.frames import LEAST_COLOURS, Frame, Rectangle, find
 
 Places = npt.NDArray[np.intp]  # of pixels in the flattened picture
 

@@ -42,7 +42,7 @@ def precision_recall(curve: Mapping[str, Any], threshold: float, width: float = 
     """One label's curve, with the point at which its threshold stands.
 
     Args:
-        curve: as :func:`hydrad.train.curves.precision_recall` gives it.
+        curve: as :func:`hydrad.train.evaluation.curves.precision_recall` gives it.
         width: in inches of 72 points.
     """
     recall, precision = curve["recall"], curve["precision"]
@@ -58,7 +58,7 @@ def precision_recall(curve: Mapping[str, Any], threshold: float, width: float = 
 
 
 def reliability(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Markup:
-    """Accuracy over confidence, before and after the temperature; bins as :func:`hydrad.train.curves.reliability`'s."""
+    """Accuracy over confidence, before and after the temperature; bins as those of :func:`curves.reliability`."""
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=LINE, linewidth=1.2, linestyle="--")

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hydrad.domain import Pixels
-from hydrad.train.colours import Colour, commonest
-from hydrad.train.panels import TICK_SHARE, Panel
+from hydrad.train.emulation.colours import Colour, commonest
+from hydrad.train.emulation.panels import TICK_SHARE, Panel
 
 Values = npt.NDArray[np.float64]  # shape (pixels along x,): heights, in shares of the frame's
 MOST_EDGES: Final = 100  # by which the width of bins is found

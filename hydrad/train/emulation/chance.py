@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hydrad.train.heights import Heights
-from hydrad.train.levels import Cells, Levels
+from hydrad.train.emulation.heights import Heights
+from hydrad.train.emulation.levels import Cells, Levels
 
 Mask = npt.NDArray[np.bool_]
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hydrad.domain import Meaning
-from hydrad.train import calibrate
-from hydrad.train.calibrate import Logits, Scores
+from hydrad.train.evaluation import calibrate
+from hydrad.train.evaluation.calibrate import Logits, Scores
+from hydrad.train.evaluation.shares import Mask
 from hydrad.train.examples import Truth
-from hydrad.train.shares import Mask
 
 
 @dataclass(frozen=True, eq=False)  # without slots: what follows from it is computed once

@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import JsonValue
 
 from hydrad.domain import HeatMap, Pixels
-from hydrad.train import advice, figures
+from hydrad.train.evaluation import advice, figures
 
 SHOWN = 60  # misclassified images, at most
 BUDGET = 2_300_000  # bytes of pictures, as they stand in the page
@@ -45,7 +45,7 @@ class Shown:
 class Thumbnail:
     """A misclassified image as the page shows it; the pictures are data URLs."""
 
-    line: Mapping[str, Any]  # as hydrad.train.mistakes lists it
+    line: Mapping[str, Any]  # as hydrad.train.evaluation.mistakes lists it
     picture: str
     heat: str | None
 
@@ -74,7 +74,7 @@ def page(
             ``calibrated_on`` (images, by kind), ``seed``, ``epochs``, ``best_epoch`` (from 1), ``took_s``,
             ``fingerprint``, ``runtime``, ``notes`` (sentences), ``curve`` (``loss``, ``validation_loss``,
             ``balanced_accuracy``, each by epoch) and ``attempts`` (each with ``seed``, ``stuck`` and ``curve``).
-        metrics: as :func:`hydrad.train.evaluate.measure` gives them.
+        metrics: as :func:`hydrad.train.evaluation.evaluate.measure` gives them.
         pictures: of the images that :func:`wanted` names, by their numbers.
     """
     thumbnails = _thumbnails(metrics, pictures)
@@ -105,7 +105,7 @@ def _template() -> Template:
         "duration": _duration,
         "bars": _bars,
     }
-    return environment.from_string(files("hydrad.train").joinpath("report.html.jinja").read_text("utf-8"))
+    return environment.from_string(files("hydrad.train.evaluation").joinpath("report.html.jinja").read_text("utf-8"))
 
 
 def _listed(metrics: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

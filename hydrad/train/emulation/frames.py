@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hydrad.domain import Pixels
-from hydrad.train.colours import LIGHT, VIVID, codes_of, steps
+from hydrad.train.emulation.colours import LIGHT, VIVID, codes_of, steps
 
 Mask = npt.NDArray[np.bool_]  # shape (height, width)
 Segments = npt.NDArray[np.intp]  # shape (segments, 3): the line, and the first and last pixel along it

@@ -7,9 +7,9 @@ import numpy.typing as npt
 from pydantic import JsonValue
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from hydrad.train.calibrate import Scores, calibration_error, surprise
+from hydrad.train.evaluation.calibrate import Scores, calibration_error, surprise
+from hydrad.train.evaluation.shares import Mask, brief, briefs
 from hydrad.train.examples import Truth
-from hydrad.train.shares import Mask, brief, briefs
 
 BINS = 15  # of confidence
 ENOUGH = 10  # images in a bin; fewer say nothing of its accuracy

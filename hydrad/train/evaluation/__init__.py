@@ -1,0 +1,1 @@
+"""What a model is worth: calibration, figures on what it never saw, and the report that people read."""
