@@ -45,6 +45,7 @@ class Blow:
     record: Labelled
     spec: Emulate
     seed: tuple[int, ...]
+    turn: int  # among the blows of this fault to this plot
 
 
 def for_training(good: Sequence[Labelled], specs: Sequence[Emulate], seed: int) -> list[Blow]:
@@ -83,7 +84,7 @@ def _blows(
             while len(order) < count:  # each image once before any is taken twice
                 order.extend(rng.permutation(len(records)).tolist())
             blows += [
-                Blow(records[which], spec, (seed, number, n, int(rng.integers(2**31))))
+                Blow(records[which], spec, (seed, number, n, int(rng.integers(2**31))), n)
                 for n, which in enumerate(order[:count])
             ]
     return blows
@@ -143,7 +144,7 @@ def _made(
         return None  # it was there a moment ago; whoever removed it did not ask for a training to fail
     if blow.spec not in emulators:
         emulators[blow.spec] = Emulator(blow.spec)
-    hit = emulators[blow.spec](pixels, np.random.default_rng(blow.seed))
+    hit = emulators[blow.spec](pixels, np.random.default_rng(blow.seed), blow.turn)
     if not hit.touched.any():
         return None  # there is nothing in it that this fault could strike: it is still a good image
     return prepare(hit.pixels, preparation), _shrunk(hit.touched, preparation), hit.says

@@ -55,12 +55,13 @@ class Emulator:
         self._map = None if spec.map is None else regions.load(spec.map)
         self._places: dict[tuple[int, int], tuple[regions.Places, ...]] = {}
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Struck:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator, turn: int | None = None) -> Struck:
         """The picture with this fault, somewhere that the generator chooses; what was given is not changed.
 
         Args:
             pixels: uint8 RGB, shape (height, width, 3): any picture, though only histograms give faults to believe.
             rng: where, how many and how strong.
+            turn: of this strike among many: each region is struck in its turn, so that none is left out by chance.
         """
         height, width = pixels.shape[:2]
         blow = Blow(
@@ -69,6 +70,7 @@ class Emulator:
             regions=self.regions(height, width),
             most=self.spec.most,
             rng=rng,
+            turn=turn,
         )
         dealt = kinds.KINDS[self.spec.fault](blow)
         if dealt is None:

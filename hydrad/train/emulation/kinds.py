@@ -21,8 +21,8 @@ TRIES: Final = 8  # of places, before a picture is left as it is
 
 def dead_region(blow: Blow) -> Dealt | None:
     """Some regions look as if nothing was counted there."""
-    for _ in range(TRIES):
-        where, places = blow.chosen()
+    for tried in range(TRIES):
+        where, places = blow.chosen(in_turn=not tried)
         if not places:
             return _dead_block(blow)
         if (dealt := _dead(blow, where, places)) is not None:

@@ -32,6 +32,7 @@ class Blow:
     regions: Sequence[Places]  # of channel map and boxes; none: anywhere
     most: int  # regions at once
     rng: np.random.Generator
+    turn: int | None = None  # whose turn it is among the regions, counted round; None: chance decides
 
     def between(self, low: float, high: float) -> float:
         """A number drawn evenly."""
@@ -41,13 +42,21 @@ class Blow:
         """-1 or 1."""
         return 1 if self.rng.uniform() < 0.5 else -1
 
-    def chosen(self) -> tuple[str, list[Places]]:
-        """One to ``most`` of the regions, and their numbers; none where there are none."""
+    def chosen(self, *, in_turn: bool = True) -> tuple[str, list[Places]]:
+        """One to ``most`` of the regions, and their numbers; none where there are none.
+
+        Args:
+            in_turn: the one whose turn it is, is among them.
+        """
         able = [n for n, places in enumerate(self.regions) if len(places)]
         if not able:
             return "", []
         number = min(int(self.rng.integers(1, self.most + 1)), len(able))
-        numbers = sorted(self.rng.choice(able, size=number, replace=False).tolist())
+        drawn = self.rng.permutation(able).tolist()
+        if in_turn and self.turn is not None:
+            first = able[self.turn % len(able)]
+            drawn = [first, *(n for n in drawn if n != first)]
+        numbers = sorted(drawn[:number])
         return " ".join(str(n) for n in numbers), [self.regions[n] for n in numbers]
 
     def marked(self, places: Sequence[Places]) -> Mask:
