@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -140,6 +141,18 @@ def test_emulated_faults_stand_beside_the_real_images_and_never_among_them(tmp_p
     assert not (marked & ~inside).any()
     held = {name.split("+")[0] for name in sets.made_for_test.examples.names}
     assert held <= set(sets.test.names)
+
+
+def test_no_region_of_a_channel_map_is_left_out_by_chance(tmp_path):
+    records = [record for record in season(tmp_path, good=12) if record.label == "Good"]
+    boxes = tuple((0.2 + 0.1 * n, 0.2, 0.3 + 0.1 * n, 0.8) for n in range(6))
+    spec = Emulate(fault="dead_region", boxes=boxes, share=1.0)
+    sets = gather(records, MEANINGS, replace(WISH, emulate=(spec,)), silent)
+    struck = Counter(
+        name.split()[-1] for name, truth in zip(sets.training.names, sets.training.truth, strict=True) if truth
+    )
+    assert set(struck) == {str(n) for n in range(6)}
+    assert max(struck.values()) - min(struck.values()) <= 1
 
 
 def test_faults_are_not_emulated_for_the_test_where_there_are_enough_real_ones(tmp_path):
