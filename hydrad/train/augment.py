@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ Numbers = npt.NDArray[np.int64]  # of a batch's images among all that are learne
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How much may differ; at 0, as by default, nothing does. :data:`MODEST` is for networks without references.
+    """How much may differ; at 0, as by default, nothing does.
 
     Args:
         share: of the images that are changed at all.
@@ -43,9 +42,6 @@ class Changes:
     contrast: float = 0.0
     rim: float = 0.0
     colours: float = 0.0
-
-
-MODEST: Final = Changes(shift=0.006, scale=0.006, contrast=0.15, rim=0.05)
 
 
 class Augmentation:

@@ -96,42 +96,6 @@ def thresholds_of(
     return tuple(found)
 
 
-def leaning_of(logits: Logits, truth: Truth) -> npt.NDArray[np.float32]:
-    """What to add to the logits, or to the last layer's bias, so that labels part in the middle between them.
-
-    A label is confirmed only where it is the likeliest. A network that learned few images of a label puts some of them
-    just on the wrong side, although its order of images is right; no threshold of 0.5 or more mends that. For each pair
-    of labels the difference of their logits is sought at which the mean of both error rates is least, in the middle
-    where there is a gap; all pairs together are met by least squares, narrow gaps the most closely. The temperature
-    and the thresholds are to be found afterwards.
-
-    Args:
-        logits: of images the network was not trained on.
-        truth: their labels.
-
-    Returns:
-        Shape (labels,), of mean zero; 0 for labels without examples.
-    """
-    labels = logits.shape[1]
-    rows, wanted = [], []
-    for one in range(labels):
-        for other in range(one):
-            lead = logits[:, one].astype(np.float64) - logits[:, other]
-            own, rival = np.sort(lead[truth == one]), np.sort(lead[truth == other])
-            if not len(own) or not len(rival):
-                continue
-            low, high = _parting(own, rival)
-            closeness = 1 / (1 + high - low)
-            row = np.zeros(labels)
-            row[[one, other]] = closeness, -closeness
-            rows.append(row)
-            wanted.append(-closeness * (low + high) / 2)
-    if not rows:
-        return np.zeros(labels, np.float32)
-    found, *_ = np.linalg.lstsq(np.stack(rows), np.array(wanted))  # of all that fit, the smallest: its mean is zero
-    return np.asarray(found, np.float32)
-
-
 def calibration_error(scores: Scores, truth: Truth, bins: int = 15) -> float:
     """Expected calibration error: how far confidence is from accuracy, 0 to 1, averaged over images."""
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == truth
@@ -151,15 +115,6 @@ def surprise(scores: Scores, truth: Truth) -> float:
 def confusion(truth: Truth, said: Truth, labels: int) -> Sequence[Sequence[int]]:
     """Counts; rows are the true labels, columns what was said."""
     return [[int(np.sum((truth == row) & (said == column))) for column in range(labels)] for row in range(labels)]
-
-
-def _parting(own: Odds, rival: Odds) -> tuple[float, float]:
-    """Between which values, both sorted, to part them so that the mean of their error rates is least."""
-    values = np.unique(np.concatenate([own, rival]))
-    lost = np.searchsorted(own, values, side="right") / len(own)  # parted just above each value
-    wrong = 1 - np.searchsorted(rival, values, side="right") / len(rival)
-    best = int(np.argmin(np.round(lost + wrong, 12)))
-    return float(values[best]), float(values[min(best + 1, len(values) - 1)])
 
 
 def _threshold(own: Odds, strangers: Odds, lost: float, wrong: float) -> float:
