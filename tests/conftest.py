@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+import structlog
 
 TESTS = Path(__file__).parent
 if str(TESTS) not in sys.path:  # pytest's default import mode puts it there, its other modes do not
@@ -71,6 +72,13 @@ def nothing_is_left_behind() -> Iterator[None]:
         pytest.fail(f"left threads behind: {', '.join(thread.name for thread in left)}")
     if left := left_of(children, children_before, outlives):
         pytest.fail(f"left processes behind: {', '.join(map(str, left))}")
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_as_it_was() -> Iterator[None]:
+    """A verb sets the log up for its process; the tests after it share the process, not the verb."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

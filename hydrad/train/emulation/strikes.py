@@ -52,11 +52,8 @@ class Blow:
         if not able:
             return "", []
         number = min(int(self.rng.integers(1, self.most + 1)), len(able))
-        drawn = self.rng.permutation(able).tolist()
-        if in_turn and self.turn is not None:
-            first = able[self.turn % len(able)]
-            drawn = [first, *(n for n in drawn if n != first)]
-        numbers = sorted(drawn[:number])
+        first = [able.pop(self.turn % len(able))] if in_turn and self.turn is not None else []
+        numbers = sorted([*first, *self.rng.choice(able, size=number - len(first), replace=False).tolist()])
         return " ".join(str(n) for n in numbers), [self.regions[n] for n in numbers]
 
     def marked(self, places: Sequence[Places]) -> Mask:
