@@ -210,11 +210,12 @@ def fresh(pool: Pool, size: Size) -> dict[str, Part]:
     return {name: Part(some, taken(pool, some)) for name, some in shots.items()}
 
 
-def tested(runtime: KerasRuntime, bundle: Bundle, part: Part, masks: Masks) -> dict[str, int]:
-    """What the model says of fresh images, as it does in service, counted."""
+def tested(runtime: KerasRuntime, bundle: Bundle, part: Part, masks: Masks) -> dict[str, Any]:
+    """What the model says of fresh images, as it does in service, counted; and what was dead where it saw nothing."""
     manifest = bundle.manifest
     names, thresholds = list(manifest.names), tuple(manifest.thresholds[name] for name in manifest.names)
     counts = dict.fromkeys(("images", "called_bad", "found", "raised", "pointed", "pointed_inside"), 0)
+    missed: list[Sequence[int]] = []
     for start in range(0, len(part.shots), AT_ONCE):
         some, images = part.shots[start : start + AT_ONCE], part.images[start : start + AT_ONCE]
         answers = runtime.compute(images)
@@ -232,7 +233,8 @@ def tested(runtime: KerasRuntime, bundle: Bundle, part: Part, masks: Masks) -> d
             ("pointed_inside", hits(points.get("inside"))),
         ):
             counts[name] += int(count)
-    return counts
+        missed += [shot.dead for shot, found in zip(some, called_bad & said.confirmed, strict=True) if not found]
+    return {**counts, "missed": [dead for dead in missed if dead]}
 
 
 def hits(share: Any) -> int:
