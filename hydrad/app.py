@@ -3,74 +3,72 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import NoReturn
+from pathlib import Path
 
-from hydrad import log
-from hydrad.beam import monitor
+from hydrad import config as files
+from hydrad import log, root_tasks, runs
+from hydrad.beam import Watch, monitor
+from hydrad.bulletin import Surroundings
 from hydrad.classify.fixed import FixedClassifier
+from hydrad.classify.opening import Opener, for_any_host
+from hydrad.classify.ray_runtime import Cluster, on_cluster
+from hydrad.classify.runtime import OpenRuntime
 from hydrad.classify.service import ModelService
-from hydrad.config import Config, FixedClassify
+from hydrad.config import Config, FixedClassify, Models
 from hydrad.desk import Desk
-from hydrad.domain import Verdict
-from hydrad.errors import ChangeRefused, HydradError, StoreAway
-from hydrad.images import ImageReader
+from hydrad.domain import NO_CANARY, Cause, Verdict
+from hydrad.errors import ChangeRefused, StoreAway
+from hydrad.flights import Flights
+from hydrad.image_files import ImageReader
 from hydrad.ioc.server import Ioc
 from hydrad.library import Library
 from hydrad.mailbox import Mailbox
 from hydrad.oblivion import Oblivion
+from hydrad.overseeing import FEEDS, Overseer
 from hydrad.pipeline import Pipeline
 from hydrad.ports import BeamMonitor
+from hydrad.pulse import STALLED_AFTER_S
+from hydrad.reload import DAEMON, Rereading
 from hydrad.roster import Roster
 from hydrad.rounds import Rounds
 from hydrad.saving import Sampling
 from hydrad.settings import BEAM_THRESHOLD, Settings
 from hydrad.shadowing import Shadowing
-from hydrad.store import labelling, registry
-from hydrad.store.delivery import Delivery
+from hydrad.store.forgetting import Forgetting
 from hydrad.store.images import ImageFolder
-from hydrad.store.journal import Journal
+from hydrad.store.labels import labelling
+from hydrad.store.models import registry
+from hydrad.store.outbox.delivery import Delivery
+from hydrad.store.outbox.journal import Journal
 from hydrad.store.purging import Purge
 from hydrad.store.queries import Store
 from hydrad.store.rows import Model
+from hydrad.systemd import Systemd
 from hydrad.upkeep import Upkeep
 from hydrad.watchers import watcher_of
 from hydrad.watchers.layouts import Names
 from hydrad.watchers.replay import ReplayWatcher
 
 HANDS = 2  # images in hand beyond a full batch, so that one is decoded while another is computed
+LOADING_S = 180.0  # one model, at most: TensorFlow is imported with the first, from a cold disk
 
 _log = log.get("app")
 
 
-class Told(Exception):
-    """Somebody asked the daemon to stop."""
-
-
-class RootTaskEnded(HydradError):
-    """A task that lives for ever has ended: everything stops, and whoever watches the daemon starts it again."""
-
-
-def run(config: Config) -> None:
+def run(config: Config, settings: Path) -> None:
     """Live until SIGTERM or SIGINT.
+
+    Args:
+        config: what ``settings``, its file, says.
 
     Raises:
         ConfigurationError: before anything has begun.
         HydradError: a root task ended.
     """
-    try:
-        asyncio.run(live(config))
-    except ExceptionGroup as faults:
-        known = faults.subgroup(HydradError)
-        if known is None:
-            raise
-        first: BaseException = known
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from faults
+    root_tasks.live(partial(live, config, settings, Systemd.found()))
 
 
 def _models_there(store: Store) -> Sequence[Model] | None:
@@ -86,25 +84,37 @@ def _models_there(store: Store) -> Sequence[Model] | None:
         return None
 
 
-async def live(config: Config) -> None:
+async def live(config: Config, settings: Path, systemd: Systemd) -> None:
     """Build the house, let its tasks run, and leave in order when told."""
     with ExitStack() as stack:
+        systemd.starting("opening the data base", LOADING_S)
         sampling = Sampling(config.saving)
-        journal = stack.enter_context(Journal(config.store.journal, config.store.images, sampling.draws))
+        journal = stack.enter_context(
+            Journal(
+                config.store.journal,
+                config.store.images,
+                sampling.draws,
+                keep_given_s=config.store.keep_delivered_s,
+            )
+        )
         store = stack.enter_context(Store(config.store_url()))
         models = await asyncio.to_thread(_models_there, store)
+        store.live_on()
         delivery = stack.enter_context(Delivery(journal, store, answers=models is not None))
         classifier = _classifier(config, stack)
         library = stack.enter_context(Library(config.store.models, classifier, store, journal))
+        library.loading = lambda model: systemd.starting(f"loading the model {model}", LOADING_S)
         await library.serve(models)
         beam = stack.enter_context(monitor(config.beam))
+        run = stack.enter_context(runs.monitor(config.run))
         roster = Roster(config, classifier.card, Settings(journal.settings()))
         _set_beam(beam, roster.settings.value(BEAM_THRESHOLD))
         roster.restore(journal.standings().values())
         pipeline = Pipeline(
-            decode=stack.enter_context(ImageReader()),
+            decode=stack.enter_context(ImageReader(classifier.expecting)),
             classifier=classifier,
             beam=beam,
+            runs=run,
             roster=roster,
             sinks=[],
             ledger=journal,
@@ -113,7 +123,7 @@ async def live(config: Config) -> None:
         shadowing = Shadowing(pipeline)
         pipeline.judged = shadowing.hear
         desk = Desk(pipeline)
-        ioc = Ioc(config.ioc, controls=desk, hall=config.hall.name, units=config.beam.units)
+        ioc = Ioc(config.ioc, controls=desk, changed=roster.settings, hall=config.hall.name, units=config.beam.units)
         desk.panel = ioc
         panel = _NewPlots(ioc, roster)
         pipeline.sinks = [ioc, panel]
@@ -129,19 +139,31 @@ async def live(config: Config) -> None:
             stack.enter_context(watcher_of(watch, config.hall.zone, journal.seen, oblivion.add))
             for watch in config.watch
         ]
-        mailbox = stack.enter_context(Mailbox(store, journal, desk, tray, library))
+        folders = {"images": config.store.images, "journal": config.store.journal.parent}
+        house = Surroundings(config.ioc.prefix, config.ioc.port, folders)
+        mailbox = stack.enter_context(Mailbox(store, journal, desk, tray, library, house=house))
         upkeep = stack.enter_context(
             Upkeep(
                 labels=partial(labelling.counts, store),
                 sampling=sampling,
                 purge=Purge(store, ImageFolder(config.store.images)),
+                forgetting=Forgetting(store, lambda path: journal.seen(path) is not None),
                 deliveries=journal,
                 keep_all_h=config.store.keep_all_h,
+                keep_verdicts_d=config.store.keep_verdicts_d,
             )
         )
+        flights = (
+            stack.enter_context(
+                Flights(config, classifier, pipeline, journal=journal, store=store, database_ok=lambda: delivery.ok)
+            )
+            if config.canary.flies
+            else None
+        )
+        overseer = Overseer(systemd, plots=lambda: len(list(roster)))
         rounds = Rounds(
             pipeline=pipeline,
-            dials=[ioc, mailbox],
+            dials=[ioc, mailbox, overseer],
             ticked_at={
                 **{f"the watch of {w.root}": partial(getattr, w, "ticked_at") for w in watchers},
                 "the classifier": lambda: classifier.ticked_at,
@@ -150,14 +172,31 @@ async def live(config: Config) -> None:
                 "the data base does not answer": lambda: not delivery.ok,
                 "a model was refused": lambda: not library.ok,
             },
+            canary=(lambda: NO_CANARY) if flights is None else flights.show,
+            next_canary_s=config.canary.every_s,
             database_ok=lambda: delivery.ok,
             model_ok=lambda: library.ok,
             waiting=lambda: sum(watcher.pending for watcher in watchers),
+            outbox=lambda: delivery.waiting,
+            pv_clients=lambda: ioc.clients,
+            rival=lambda: mailbox.rival,
+            stalled_after_s=min(STALLED_AFTER_S, 2 * (systemd.watchdog_s or STALLED_AFTER_S) / FEEDS),
         )
+
+        async def take(new: Config) -> None:
+            roster.config = new
+            sampling.saving = new.saving
+            upkeep.keep_all_h, upkeep.keep_verdicts_d = new.store.keep_all_h, new.store.keep_verdicts_d
+            ioc.settings = new.ioc
+            _reread_beam(beam, new, roster.settings.value(BEAM_THRESHOLD))
+            await pipeline.look_again(Cause.CHANGE)
+            await panel.look_again(always=True)
+
         await _take_up(pipeline)
         tasks: dict[str, Callable[[], Awaitable[object]]] = {
             "ioc": ioc.run,
             "beam": beam.run,
+            "runs": run.run,
             "classifier": classifier.run,
             "delivery": delivery.run,
             "mailbox": mailbox.run,
@@ -167,17 +206,44 @@ async def live(config: Config) -> None:
             "oblivion": oblivion.run,
             "upkeep": upkeep.run,
             "submissions": partial(pipeline.follow, tray),
+            **({} if flights is None else _tasks_of(flights)),
             **{f"watch {watcher.root}": partial(pipeline.follow, watcher) for watcher in watchers},
             **{f"attend {n}": pipeline.attend for n in range(config.classify.batch + HANDS)},
         }
-        await _until_told(tasks, ioc)
+        await root_tasks.until_told(
+            tasks,
+            ready=ioc.serving.wait,
+            farewell=partial(ioc.farewell, "hydrad was stopped"),
+            reread=Rereading(config, partial(files.load, settings), DAEMON, take, overseer.remember),
+            systemd=systemd,
+        )
 
 
 def _classifier(config: Config, stack: ExitStack) -> ModelService | FixedClassifier:
     section = config.classify
     if isinstance(section, FixedClassify):
         return stack.enter_context(FixedClassifier(section.scores))
-    return stack.enter_context(ModelService(batch=section.batch, max_wait_ms=section.max_wait_ms))
+    in_hand = config.store.journal.with_name(f"{config.store.journal.name}.in-hand")
+    return stack.enter_context(
+        ModelService(
+            batch=section.batch,
+            max_wait_ms=section.max_wait_ms,
+            open_runtime=_open_runtime(section, stack),
+            open_models=section.open_models,
+            in_hand=in_hand,
+        )
+    )
+
+
+def _open_runtime(section: Models, stack: ExitStack) -> OpenRuntime:
+    if section.kind != "ray":
+        return Opener(section.kind, section.precision)
+    cluster = stack.enter_context(Cluster(section.ray_address, gpus=section.ray_gpus))
+    return on_cluster(cluster, Opener("auto", for_any_host(section.precision)))
+
+
+def _tasks_of(flights: Flights) -> dict[str, Callable[[], Awaitable[object]]]:
+    return {"canary": flights.send, "watch canary": flights.follow, "canary in the data base": flights.look}
 
 
 class _NewPlots:
@@ -193,14 +259,14 @@ class _NewPlots:
     async def tell(self, verdict: Verdict) -> None:
         await self._show(verdict.plot)
 
-    async def look_again(self) -> None:
-        """Models have changed places: the labels and thresholds of some plots may be others now."""
+    async def look_again(self, *, always: bool = False) -> None:
+        """Models have changed places, or ``always`` more than that: the rules of some plots may be others now."""
         for plot in list(self._roster):
-            await self._show(plot)
+            await self._show(plot, always=always)
 
-    async def _show(self, plot: str) -> None:
+    async def _show(self, plot: str, *, always: bool = False) -> None:
         rules = self._roster.rules(plot)
-        if self._models.get(plot, "") != rules.model:
+        if always or self._models.get(plot, "") != rules.model:
             self._models[plot] = rules.model
             await self._ioc.show_rules(plot, rules)
 
@@ -215,39 +281,17 @@ def _set_beam(beam: BeamMonitor, on_above: float | None) -> None:
         _log.error("stored_setting_refused", key=BEAM_THRESHOLD, value=on_above, why=str(why))
 
 
+def _reread_beam(beam: Watch, config: Config, on_above: float | None) -> None:
+    """Judge beam by the file's limits, and by the threshold that somebody set above them."""
+    if beam.section != config.beam:
+        beam.section = config.beam
+        _set_beam(beam, on_above)
+
+
 async def _take_up(pipeline: Pipeline) -> None:
     """Show what an earlier daemon knew, as it stands after the time in between."""
-    pipeline.roster.look_again(pipeline.beam.now(), pipeline.clock())
+    pipeline.roster.look_again(pipeline.beam.now(), pipeline.clock(), run=pipeline.runs.now())
     for plot in pipeline.roster:
         shown = pipeline.roster.shown(plot)
         if shown is not None:
             await pipeline.tell(shown)
-
-
-async def _until_told(tasks: dict[str, Callable[[], Awaitable[object]]], ioc: Ioc) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for name, work in tasks.items():
-                group.create_task(_for_ever(name, work), name=name)
-            group.create_task(_signals(ioc), name="signals")
-    except* Told:
-        _log.info("stopped")
-
-
-async def _for_ever(name: str, work: Callable[[], Awaitable[object]]) -> NoReturn:
-    await work()
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():  # a server that answers cancellation by returning
-        raise asyncio.CancelledError
-    raise RootTaskEnded(f"{name} has ended by itself")
-
-
-async def _signals(ioc: Ioc) -> NoReturn:
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await ioc.serving.wait()
-    _log.info("ready")
-    await told.wait()
-    await ioc.farewell("hydrad was stopped")
-    raise Told

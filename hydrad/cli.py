@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hydrad import __version__
-from hydrad.domain import Status
+from hydrad.domain import Role, Status
 from hydrad.errors import ConfigurationError, HydradError
 
 DONE, FAULT, WRONG = 0, 1, 2
@@ -56,7 +56,13 @@ def parser() -> argparse.ArgumentParser:
     run = verb("run", "daemon:run", "the daemon")
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
+    web = verb("web", "pages:web", "the pages")
+    web.add_argument("--host", metavar="H", help="listen there instead of web.host")
+    web.add_argument("--port", type=_port, metavar="N", help="instead of web.port")
+    web.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+
     demo = verb("demo", "demo:demo", "all of it on a simulated hall", configured=False)
+    demo.add_argument("--port", type=_port, metavar="N", help="of the pages (8000)")
     demo.add_argument("--minutes", type=_positive, metavar="M", help="end by itself after so long")
 
     simulate = verb("simulate", "simulation:simulate", "a simulated hall's images and beam IOC", configured=False)
@@ -97,6 +103,8 @@ def parser() -> argparse.ArgumentParser:
     _labelling(verbs.add_parser("label", help="labelled images").add_subparsers(metavar="VERB", required=True))
     _training(verb("train", "training:train", "learn from labelled images: a new candidate", reports=True))
 
+    _reprocessing(verb("reprocess", "reprocessing:reprocess", "let a model judge an archive, apart", reports=True))
+
     models = verbs.add_parser("models", help="the library").add_subparsers(metavar="VERB", required=True)
     _common(models.add_parser("list", help="every bundle"), "library:models", reports=True)
     show = models.add_parser("show", help="one bundle's card and figures")
@@ -124,15 +132,113 @@ def parser() -> argparse.ArgumentParser:
     put.add_argument("--user", help="whom the history shall name (the account that runs this)")
     _common(put, "library:set_threshold")
 
+    _people(
+        verbs.add_parser("people", help="who may do what on the pages").add_subparsers(metavar="VERB", required=True)
+    )
+
+    _control_room(
+        verb("alarms", "control_room:alarms", "the alarm tree, for an alarm handler", reports=True),
+        verb("screens", "control_room:screens", "screens for CS-Studio", reports=True),
+    )
+
     db = verbs.add_parser("db", help="the data base").add_subparsers(metavar="VERB", required=True)
     _common(db.add_parser("upgrade", help="bring the schema to this version"), "database:upgrade")
     _common(db.add_parser("status", help="the schema's version"), "database:status", reports=True)
-
-    bench = verb(
-        "bench", "bench:bench", "hydrad's own figures, each beside its baseline", configured=False, reports=True
+    _backups(
+        db.add_parser("backup", help="write all of it into one file, while everything goes on"),
+        db.add_parser("restore", help="make it from such a file, while the daemon is stopped"),
     )
-    bench.add_argument("--images", type=int, default=400, metavar="N", help="images a figure is taken from (400)")
+    _grants(db.add_parser("grants", help="SQL that lets each account do what it must, and no more"))
+
+    _bench(
+        verb("bench", "bench:bench", "hydrad's own figures, each beside its baseline", configured=False, reports=True)
+    )
     return top
+
+
+def _bench(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("--images", type=_count, default=400, metavar="N", help="images that land at once (400)")
+    bench.add_argument(
+        "--only",
+        nargs="+",
+        choices=("rows", "landing", "pvs", "idle", "growth", "flat"),
+        metavar="PART",
+        help="rows, landing, pvs, idle, growth (all of these, in a quarter of an hour), or flat (an hour)",
+    )
+    bench.add_argument(
+        "--network", action="append", choices=("shipped", "inception"), help="what judges images that land (both)"
+    )
+    bench.add_argument(
+        "--plots",
+        nargs="+",
+        type=_count,
+        default=(10, 100, 400, 1000, 4000),
+        metavar="N",
+        help="sizes of the hall that grows, ascending (10 100 400 1000 4000)",
+    )
+    bench.add_argument("--minutes", type=_positive, default=60.0, metavar="M", help="how long it shall be flat (60)")
+
+
+def _control_room(alarms: argparse.ArgumentParser, screens: argparse.ArgumentParser) -> None:
+    alarms.add_argument("file", type=Path, metavar="FILE")
+    alarms.add_argument("--format", choices=("phoebus", "alh"), required=True, help="of Phoebus' alarm server, or ALH")
+    alarms.add_argument(
+        "--edits", type=Path, metavar="TOML", help="the lab's own (FILE with .edits.toml, if it is there)"
+    )
+    alarms.add_argument("--screens", metavar="DIR", help="where clients find the screens ('screens' beside FILE)")
+    screens.add_argument("folder", type=Path, metavar="DIR")
+    for parser in (alarms, screens):
+        parser.add_argument("--web", metavar="URL", help="of the pages (mail.address, else web.host and web.port)")
+
+
+def _backups(backup: argparse.ArgumentParser, restore: argparse.ArgumentParser) -> None:
+    backup.add_argument("file", type=Path, metavar="FILE", help="new; or a folder, then it is named by hall and time")
+    backup.add_argument("--images", action="store_true", help="with the images that are kept")
+    backup.add_argument("--models", action="store_true", help="with the bundles")
+    backup.add_argument("--keep", type=_count, metavar="N", help="in a folder: of this hall's, only the N newest stay")
+    _common(backup, "database:backup", reports=True)
+    restore.add_argument("file", type=Path, metavar="FILE")
+    restore.add_argument("--check", action="store_true", help="only say whether it could be restored")
+    restore.add_argument("--replace", action="store_true", help="though there is something in the data base: lose that")
+    _common(restore, "database:restore", reports=True)
+
+
+def _grants(grants: argparse.ArgumentParser) -> None:
+    for part, account, says in (
+        ("daemon", "hydrad@localhost", "the daemon's account"),
+        ("pages", "hydrad_web@localhost", "that of the pages, and of verbs that change something"),
+        ("trainings", "hydrad_train@localhost", "that of trainings that are units of their own"),
+        ("reader", None, "one that may look at all but people's accounts"),
+    ):
+        default = "" if account is None else f" ({account})"
+        grants.add_argument(f"--{part}", metavar="NAME@HOST", default=account, help=says + default)
+    _common(grants, "database:grants")
+
+
+def _people(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    roles = [role.name.lower() for role in Role]
+    _common(verbs.add_parser("list", help="everybody, with their role"), "people:everybody", reports=True)
+    add = verbs.add_parser("add", help="a new account; asks for its password, or reads it from standard input")
+    add.add_argument("--role", choices=roles, default="viewer")
+    add.add_argument("--email", metavar="ADDRESS")
+    add.add_argument("--no-password", action="store_true", help="known by the proxy's header, or by a token, only")
+    role = verbs.add_parser("role", help="change what somebody may do")
+    role.add_argument("--role", choices=roles, required=True)
+    password = verbs.add_parser("password", help="a new password; ends every session")
+    disable = verbs.add_parser("disable", help="no way in any more; the history keeps the name")
+    enable = verbs.add_parser("enable", help="undo that")
+    token = verbs.add_parser("token", help="a new token for a program; it is printed once")
+    token.add_argument("--role", choices=roles, help="at most the person's own, which it is unless said")
+    token.add_argument("--purpose", default="", help="what it is for")
+    token.add_argument("--days", type=_positive, metavar="N", help="ends after so long")
+    for parser, runs in (
+        (add, "add"), (role, "role"), (password, "password"), (disable, "disable"), (enable, "enable"),
+        (token, "token"),
+    ):  # fmt: skip
+        parser.add_argument("name")
+        _common(parser, f"people:{runs}")
+    _common(verbs.add_parser("revoke", help="end a token"), "people:revoke")
+    verbs.choices["revoke"].add_argument("token", type=int, help="its number, as list shows it")
 
 
 def _labelling(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -189,7 +295,33 @@ def _training(train: argparse.ArgumentParser) -> None:
         help="FAULT[,KEY=VALUE…] as in [[train.emulate]], instead of those there; 'none' for none",
     )
     train.add_argument("--resume", metavar="NAME", help="go on with a training that was stopped")
+    train.add_argument("--queued", type=int, metavar="N", help="do what somebody asked for on a page")
     train.add_argument("--user", help="whom the history shall name (the account that runs this)")
+
+
+def _reprocessing(reprocess: argparse.ArgumentParser) -> None:
+    reprocess.add_argument(
+        "model", nargs="?", metavar="MODEL", help="any bundle: candidate, shadow, in service, retired"
+    )
+    reprocess.add_argument("archive", nargs="?", type=Path, metavar="ARCHIVE", help="a folder of images")
+    what = reprocess.add_mutually_exclusive_group()
+    what.add_argument("--from-store", action="store_true", help="the images that hydrad has kept, instead of a folder")
+    what.add_argument("--list", action="store_true", help="what was reprocessed, and how far it is")
+    what.add_argument("--forget", type=int, metavar="N", help="remove what a reprocessing said, and itself")
+    reprocess.add_argument("--layout", choices=LAYOUTS, help="how names are read, as in [[watch]]")
+    reprocess.add_argument(
+        "--plot", action="append", default=[], metavar="P", help="names or patterns, instead of those the model is for"
+    )
+    reprocess.add_argument("--again", action="store_true", help="begin anew, beside what was said before")
+    reprocess.add_argument("--workers", type=_whole, metavar="N", help="processes at most (one fewer than cores)")
+    reprocess.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster: auto, HOST:PORT, or local for one here")
+    reprocess.add_argument(
+        "--gpus", type=_positive, metavar="N", help="that each worker of the cluster needs, or a share"
+    )
+    reprocess.add_argument(
+        "--portion", type=_whole, default=256, metavar="N", help="files that a worker gets at once (256)"
+    )
+    reprocess.add_argument("--user", help="whom the list shall name (the account that runs this)")
 
 
 def since(text: str) -> datetime:
@@ -229,6 +361,18 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return value
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 1000):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 1000")
+    return int(text)
 
 
 def _port(text: str) -> int:

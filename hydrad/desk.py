@@ -10,7 +10,7 @@ from hydrad.domain import Cause, Change, Rules
 from hydrad.errors import ChangeRefused
 from hydrad.keeping import keep
 from hydrad.pipeline import Pipeline
-from hydrad.settings import BEAM_THRESHOLD, check
+from hydrad.settings import BEAM_THRESHOLD, PV, check
 
 _log = log.get("desk")
 
@@ -20,6 +20,10 @@ class Panel(Protocol):
 
     async def show_rules(self, plot: str, rules: Rules) -> None:
         """Show how a plot is judged now."""
+        ...
+
+    async def show_field(self, change: Change) -> None:
+        """Show a limit or a severity of a PV as it was changed."""
         ...
 
 
@@ -36,7 +40,7 @@ class Desk:
         Raises:
             ChangeRefused: with a sentence; nothing has changed.
         """
-        taken = self._take(change)
+        taken = self._take(self._pipeline.roster.settings.explained(change))
         if taken is None:
             raise ChangeRefused(f"{change.key}: a newer change is in force")
         await keep(lambda: self._pipeline.ledger.change(taken))
@@ -77,7 +81,12 @@ class Desk:
             by=change.by,
             host=change.host,
             via=change.via,
+            reason=change.reason,
         )
+        if change.key.startswith(PV):
+            if self.panel is not None:
+                await self.panel.show_field(change)
+            return
         await self._pipeline.look_again(Cause.CHANGE)
         if self.panel is None:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -43,7 +43,7 @@ class Status(IntEnum):
 
     @property
     def severity(self) -> Severity:
-        """The severity this status has unless an operator chose another on the PV."""
+        """The severity this status has unless an operator chose another on the PV, or a flood drowns it."""
         return _SEVERITIES.get(self, Severity.NO_ALARM)
 
 
@@ -74,6 +74,14 @@ class BeamState(IntEnum):
     UNKNOWN = 2
 
 
+class RunState(IntEnum):
+    """The numbers are those of the RUN:STATE PV. UNKNOWN: a run is assumed to be going."""
+
+    IDLE = 0
+    RUNNING = 1
+    UNKNOWN = 2
+
+
 class Outcome(StrEnum):
     """What became of a file, as the ledger has it."""
 
@@ -90,6 +98,15 @@ class Cause(StrEnum):
     IMAGE = "image"  # a new image of the plot was judged
     CLOCK = "clock"  # time passed, or the beam came or went
     CHANGE = "change"  # a person changed a setting
+
+
+class Role(IntEnum):
+    """What a person may do; each may also do what those before may."""
+
+    VIEWER = 0  # looks
+    LABELER = 1  # labels, acknowledges
+    EXPERT = 2  # changes how plots are judged, trains, promotes
+    ADMIN = 3  # says who may do what
 
 
 class Health(IntEnum):
@@ -130,15 +147,18 @@ class Arrival:
     submission: int | None = None  # set when a person handed it in
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Picture:
-    """An image as it was read: its bytes, once, and what they show."""
+    """An image as it was read: its bytes, once, and what was wanted of its pixels while they were at hand."""
 
     data: bytes  # the file's content, as judged
     sha256: str  # of ``data``, hex
-    pixels: Pixels
-    pixels_sha256: str  # of shape and pixels: equal for equal pictures however they are encoded
+    width: int
+    height: int
+    pixels_digest: str  # of size and pixels: equal for equal pictures however they are encoded
     format: str  # "png", "jpeg", "gif"
+    views: Mapping[Hashable, Pixels] = field(default_factory=dict)  # by what made each: as models look at it
+    written_ns: int | None = None  # when the file was last written, as its reader found it; None: it is no file's
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +171,21 @@ class Beam:
     read_at: datetime | None = None  # aware, UTC
     reason: str = ""  # why it is UNKNOWN, or OFF in spite of its current
     since: datetime | None = None  # aware, UTC: when it last came back after having been OFF
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The run that is going, or the one that an image belongs to."""
+
+    state: RunState = RunState.UNKNOWN
+    number: int | None = None
+    type: str = ""  # empty where nobody says
+    masked: bool = False  # in a run of this type nothing alarms
+    reason: str = ""  # what could not be read; of an image's run, what contradicts its number
+    since: datetime | None = None  # aware, UTC: when images became due again after they had not been
+
+
+SOME_RUN = Run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +237,11 @@ class Rules:
     detector: str
     needs_beam: bool = True
     stale_s: float = 120.0
-    on_delay: int = 2  # faulty images in a row that raise the alarm
-    off_delay: int = 2  # good images in a row that end it
+    on_delay: int = 2  # faulty images that raise the alarm
+    off_delay: int = 2  # good images that end it
+    on_window: int = 0  # images within which these must come; up to the delay: in a row
+    off_window: int = 0  # likewise
+    flood_above: int = 10  # plots of the detector; more that alarm at once are one alarm
     thresholds: Mapping[str, float] = field(default_factory=dict)  # per label, 0 to 1
     enabled: bool = True
     shelved_until: datetime | None = None  # aware, UTC
@@ -243,6 +281,12 @@ class Verdict:
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     confirmed: bool = False
     novelty: float | None = None
+    memory: str = ""  # what the next image is judged by besides, as whoever judges writes it for his own restart
+
+    @property
+    def drowned(self) -> bool:
+        """True where its detector has a flood and alarms in its place."""
+        return self.severity is Severity.NO_ALARM and self.status.severity is not Severity.NO_ALARM
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +294,10 @@ class Change:
     """A setting that a person changed: the history of settings is a list of these.
 
     ``plot`` and ``detector`` are None for a setting of the hall. Keys: ``threshold.<label>`` (0 to 1), ``on_delay``,
-    ``off_delay`` (images), ``enabled`` (0 or 1), ``shelved_until`` (Unix time, s; 0 unshelves), ``beam.on_above``
-    (the hall's units). Values are finite numbers.
+    ``off_delay``, ``on_window``, ``off_window`` (images), ``enabled`` (0 or 1), ``shelved_until`` (Unix time, s; 0
+    unshelves), ``reason`` (1 with the text in ``reason``, 0 takes it away), ``beam.on_above`` (the hall's units),
+    ``pv.<leaf>.<field>`` (a limit, or a severity by its number, of a PV of the plot, detector or hall). Values are
+    finite numbers.
     """
 
     key: str
@@ -281,6 +327,41 @@ class LedgerEntry:
     run: int | None = None
     sha256: str | None = None
     submission: int | None = None
+    gone: bool = False  # it was not there to be read: should it come again as it was, it has not been dealt with
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Specimen:
+    """An image that a model is tested with while it serves, and what must come of it: BAD, or any verdict at all."""
+
+    model: str
+    pixels: Pixels
+    known_bad: bool  # the model has found it bad, and sure, ever since it was trained
+    why_not: str = ""  # where nobody knows an image that it must find bad
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """What has come of the images that are known to be bad and are sent the way of all images now and then."""
+
+    status: Status  # of the one that stands for all: BAD is as it should be
+    says: str  # in words, whatever it is
+    trouble: str = ""  # what is wrong with the pipeline by it; empty while nothing is
+    blind: bool = False  # a model does not find its known-bad image bad
+    out_s: float = 0.0  # how long one has been on its way without having been judged
+    age_s: float | None = None  # since all had come out as they should; None before the first time
+    latency_s: float | None = None  # from file to data base, the slowest of the last ones
+
+
+NO_CANARY = Canary(Status.DISABLED, "no canary: canary.every_s is 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long something took, each time, over the last minute: median and 99th percentile."""
+
+    p50_s: float
+    p99_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +377,13 @@ class Vitals:
     images_per_s: float  # over the last minute
     latency_s: float  # from file at rest to PV, 99th percentile of the last minute; 0.0 when there was none
     pending: int  # files waiting
+    stages: Mapping[str, Timing] = field(default_factory=dict)  # of an image's way, in their order
+    outbox: int = 0  # records that the data base does not have yet
+    pv_clients: int = 0  # connected to the PV server
+    silent: Sequence[str] = ()  # parts of it that show no sign of life
+    run: Run = SOME_RUN
+    tasks: int = 0  # of the event loop
+    canary: Canary = NO_CANARY
 
 
 def as_json(verdict: Verdict, row_id: int | None = None) -> dict[str, Any]:

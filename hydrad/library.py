@@ -16,13 +16,14 @@ from hydrad import log
 from hydrad.classify import bundle as bundles
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.fixed import FixedClassifier
-from hydrad.classify.service import Loaded, ModelService
+from hydrad.classify.loaded import Loaded
+from hydrad.classify.service import ModelService
 from hydrad.errors import BundleError, TryAgain
-from hydrad.store import registry
 from hydrad.store.engine import Unacceptable
-from hydrad.store.journal import Journal
+from hydrad.store.models import registry
+from hydrad.store.models.registry import LOADED, Place, Who
+from hydrad.store.outbox.journal import Journal
 from hydrad.store.queries import Store
-from hydrad.store.registry import LOADED, Place, Who
 from hydrad.store.rows import Model
 from hydrad.store.tables import ModelState
 
@@ -68,6 +69,7 @@ class Library:
         self._store = store
         self._journal = journal
         self.changed: Callable[[], Awaitable[None]] | None = None
+        self.loading: Callable[[str], None] = lambda _: None  # hears which model is about to be loaded
         self._me = Who("hydrad", socket.gethostname(), "daemon")
         self._wanted: Mapping[str, Place] = {}
         self._known: Mapping[str, Model] = {}
@@ -152,6 +154,7 @@ class Library:
         for folder in await self._ask(lambda: bundles.listed(self._folder)):
             if folder.name in self._wanted:
                 continue
+            self.loading(folder.name)
             try:
                 loaded = await classifier.prepare(folder)
             except BundleError as fault:
@@ -180,6 +183,7 @@ class Library:
 
     async def _load(self, classifier: ModelService, place: Place) -> Loaded:
         folder = self._folder / place.id
+        self.loading(place.id)
         if place.fault is not None:  # it has been loaded before
             return await classifier.prepare(folder)
         words = _trial(place)

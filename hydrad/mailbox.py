@@ -14,14 +14,16 @@ from types import TracebackType
 from typing import NoReturn, Self, TypeVar
 
 from hydrad import __version__, log
+from hydrad.bulletin import NOWHERE, Surroundings, written
 from hydrad.desk import Desk
 from hydrad.domain import Vitals
 from hydrad.errors import TryAgain
 from hydrad.library import Library
-from hydrad.store import registry
-from hydrad.store.journal import Journal
+from hydrad.store.models import registry
+from hydrad.store.models.registry import Place
+from hydrad.store.outbox.journal import Journal
 from hydrad.store.queries import Store
-from hydrad.store.registry import Place
+from hydrad.store.rivals import Rivals
 from hydrad.store.rows import FiledChange, Heartbeat, Submission
 from hydrad.watchers.replay import ReplayWatcher
 
@@ -45,18 +47,32 @@ class Mailbox:
     """Looks into the data base for changes and submissions; a context manager whose :meth:`run` is a root task.
 
     While the data base is away, or the local disk full, it waits: the delivery and the journal say so, once.
+
+    Args:
+        house: what the sign of life tells of besides the vitals.
     """
 
-    def __init__(self, store: Store, journal: Journal, desk: Desk, tray: ReplayWatcher, library: Library) -> None:
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        desk: Desk,
+        tray: ReplayWatcher,
+        library: Library,
+        *,
+        house: Surroundings = NOWHERE,
+    ) -> None:
         self._store = store
         self._journal = journal
         self._desk = desk
         self._tray = tray
         self._library = library
+        self._house = house
+        self._rivals = Rivals(self._is_mine)
         self._vitals: Vitals | None = None
         self._began_at = datetime.now(UTC)
         self._beat_at = float("-inf")
-        self._first = True  # then what an earlier daemon took and did not finish is taken again
+        self._following = True  # what an earlier daemon took and did not finish is still being taken again
 
     def __enter__(self) -> Self:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="mailbox")
@@ -64,6 +80,11 @@ class Mailbox:
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
         self._executor.shutdown(cancel_futures=True)
+
+    @property
+    def rival(self) -> str:
+        """Which other daemon lives on this data base, in a sentence; empty if none does."""
+        return self._rivals.words
 
     async def show_vitals(self, vitals: Vitals) -> None:
         """What the next sign of life shall say."""
@@ -86,8 +107,9 @@ class Mailbox:
     def _look(self) -> Mail:
         places = registry.places(self._store)
         changes = self._store.settings_after(self._journal.cursor)
-        submissions = self._store.take_submissions(again=self._first)  # last: what is taken must not be lost again
-        self._first = False
+        # Last: what is taken must not be lost again.
+        submissions = self._store.take_submissions(taken_before=self._began_at if self._following else None)
+        self._following = bool(submissions) and self._following
         return Mail(places, changes, submissions)
 
     async def _open(self, mail: Mail) -> None:
@@ -104,18 +126,31 @@ class Mailbox:
         now = asyncio.get_running_loop().time()
         if self._vitals is None or now - self._beat_at < BEAT_EVERY_S:
             return
-        beat = Heartbeat(
+        vitals = self._vitals
+        self._rivals.look(await self._away(lambda: self._exchange(self._sign_of_life(vitals))))
+        self._beat_at = now
+
+    def _exchange(self, sign: Heartbeat) -> Sequence[Heartbeat]:
+        """The signs of life that were there before ours."""
+        before = self._store.signs_of_life()
+        self._store.beat(sign)
+        return before
+
+    def _is_mine(self, sign: Heartbeat) -> bool:
+        return (sign.host, sign.pid, sign.started_at) == (socket.gethostname(), os.getpid(), self._began_at)
+
+    def _sign_of_life(self, vitals: Vitals) -> Heartbeat:
+        return Heartbeat(
             host=socket.gethostname(),
             pid=os.getpid(),
             started_at=self._began_at,
             beat_at=datetime.now(UTC),
             version=__version__,
-            health=self._vitals.health,
-            why=self._vitals.why,
-            pending=self._vitals.pending,
+            health=vitals.health,
+            why=vitals.why,
+            pending=vitals.pending,
+            details=written(vitals, self._house),
         )
-        await self._away(lambda: self._store.beat(beat))
-        self._beat_at = now
 
     async def _away(self, ask: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, ask)

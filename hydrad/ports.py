@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from hydrad.domain import Arrival, Beam, Change, HeatMap, LedgerEntry, ModelCard, Picture, Prediction, Verdict
+from hydrad.domain import Arrival, Beam, Change, HeatMap, LedgerEntry, ModelCard, Picture, Prediction, Run, Verdict
 
 
 class Watcher(Protocol):
@@ -36,12 +36,22 @@ class Watcher(Protocol):
         """The decoder did not reach the end of this file: offer it again when it has changed, or after a while."""
         ...
 
+    def missed(self, arrival: Arrival) -> None:
+        """This file was not there when it was to be read: should it come again, even as it was, offer it."""
+        ...
+
 
 class Decoder(Protocol):
     """Reads a file once and makes a picture of it."""
 
-    async def __call__(self, path: Path) -> Picture:
-        """Return the picture; raise UnfinishedImage, UnreadableImage, or OSError when the file cannot be read."""
+    async def __call__(self, path: Path, plot: str) -> Picture:
+        """Return the picture, with the views that the plot's model wants.
+
+        Raises:
+            UnfinishedImage: more of it may follow.
+            UnreadableImage: it shows nothing.
+            OSError: the file cannot be read.
+        """
         ...
 
 
@@ -84,6 +94,22 @@ class BeamMonitor(Protocol):
         ...
 
 
+class RunMonitor(Protocol):
+    """Knows whether a run is going, which, and the runs of the recent past."""
+
+    def now(self) -> Run:
+        """The run at this moment; UNKNOWN, which means that one is assumed to be going, when its state is lost."""
+        ...
+
+    def during(self, start: datetime, end: datetime, number: int | None) -> Run:
+        """The run that an image belongs to which filled over [start, end] (aware, UTC).
+
+        Args:
+            number: what the image's path says; it wins over what a PV says.
+        """
+        ...
+
+
 class Sink(Protocol):
     """Whoever wants to hear of verdicts at once."""
 
@@ -97,8 +123,31 @@ class Sink(Protocol):
         ...
 
 
+class Told(Protocol):
+    """A file whose story is told, as it was then."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+    @property
+    def mtime_ns(self) -> int:
+        """Time of the last write."""
+        ...
+
+    @property
+    def sha256(self) -> str | None:
+        """Of its content, hex; None where that never became a picture."""
+        ...
+
+
 class Ledger(Protocol):
     """Remembers every file and keeps what was found until the data base has it."""
+
+    def seen(self, path: str) -> Told | None:
+        """What became of the file last dealt with under this path, or None for one never dealt with."""
+        ...
 
     async def record(
         self, entry: LedgerEntry, verdict: Verdict | None, picture: Picture | None, heatmap: HeatMap | None

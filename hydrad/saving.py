@@ -39,14 +39,14 @@ class Sampling:
     """
 
     def __init__(self, saving: Saving) -> None:
-        self._saving = saving
+        self.saving = saving  # may be replaced by another at any time
         self._labels: Labels = {}
         self._firsts: dict[str, dict[int, str]] = defaultdict(dict)  # by plot and run, the content
 
     @property
     def shares(self) -> dict[str, float]:
         """The share drawn at present, of each plot that has labels."""
-        return shares(self._saving, self._labels)
+        return shares(self.saving, self._labels)
 
     def learn(self, labels: Labels) -> None:
         """So many labels there are now; until this is told, each plot is taken to have none."""
@@ -57,7 +57,7 @@ class Sampling:
         if entry.plot is None or entry.sha256 is None or entry.submission is not None:
             return True
         first = self._is_first(entry.plot, entry.run, entry.sha256)
-        return first or lot(entry.sha256, entry.plot) < share(self._saving, self._labels.get(entry.plot, 0))
+        return first or lot(entry.sha256, entry.plot) < share(self.saving, self._labels.get(entry.plot, 0))
 
     def _is_first(self, plot: str, run: int | None, sha256: str) -> bool:
         if run is None:

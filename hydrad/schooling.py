@@ -1,6 +1,7 @@
 """Makes the model that comes with the package: a small network learns the simulated hall's plots, well and ill.
 
-``python -m hydrad.schooling --replace`` puts a new one in the place of the old.
+``python -m hydrad.schooling --replace`` puts a new one in the place of the old; with ``--export`` the old one stays
+as it is, and only its export for the CPU runtime is made and calibrated anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,22 +24,25 @@ import numpy as np
 import numpy.typing as npt
 
 from hydrad import log
+from hydrad.classify import backend
 from hydrad.classify import bundle as bundles
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.labels import meaning_of
 from hydrad.classify.prepare import Preparation, Prepared, prepare
 from hydrad.domain import Meaning, Pixels
-from hydrad.errors import HydradError
+from hydrad.errors import BundleError, HydradError
 from hydrad.shipped import ID, MODELS
 from hydrad.sim import hall
 from hydrad.sim.faults import FAULTS, Fault
+from hydrad.train.assemble import answering, look
 from hydrad.train.dataset import Sets
 from hydrad.train.evaluation.pointing import touched
 from hydrad.train.examples import Examples
+from hydrad.train.exporting import Trained, exported
 from hydrad.train.labelled import Labelled
 from hydrad.train.progress import Progress
 from hydrad.train.starting import start
-from hydrad.train.training import Plan, learn
+from hydrad.train.training import Plan, calibrated, learn
 
 LABELS: Final = ("Good", "Bad", "NoData")
 GOOD, BAD, EMPTY = range(3)
@@ -238,6 +243,37 @@ def make(models: Path, *, model_id: str = ID, seed: int = SEED, epochs: int = EP
     return bundles.read(models / model_id)
 
 
+def export_again(models: Path, *, model_id: str = ID, seed: int = SEED) -> Bundle:
+    """Give the bundle ``models/<model_id>`` an export for the CPU runtime, measured by the rules of a training.
+
+    Raises:
+        BundleError: there is no such bundle, or its export does not answer as Keras does.
+    """
+    old = bundles.present(models, model_id)
+    model = backend.keras().saving.load_model(old.model, compile=False, safe_mode=True)
+    its, labels = sets(seed), [*old.manifest.meanings.values()]
+    seen = look(model, PREPARATION, labels, its.test.images)
+    measured = partial(calibrated, sets=its, held=its.validation)
+    with exported(Trained(model, PREPARATION, labels), its.test.images, seen, measured) as export:
+        if export is None:
+            raise BundleError(f"model {model_id!r} has no export that answers as Keras does")
+        golden = old.golden()
+        shown = np.stack([prepare(pixels, PREPARATION) for pixels in golden.pictures])
+        parts: dict[str, bytes | Path] = {name: old.folder / name for name in old.manifest.files}
+        parts |= answering(golden.pictures, shown, golden.logits, export)
+        manifest = old.manifest.model_copy(
+            update={
+                "precisions": {name: one.calibration for name, one in export.others.items()},
+                "metrics": {**old.manifest.metrics, "exports": dict(export.figures)},
+            }
+        )
+        with tempfile.TemporaryDirectory(dir=models, prefix=".schooling-") as fresh:
+            bundle = bundles.write(Path(fresh), manifest, parts)
+            shutil.rmtree(old.folder)
+            bundle.folder.rename(models / model_id)
+    return bundles.read(models / model_id)
+
+
 def _say(progress: Progress) -> None:
     if progress.epoch is not None and progress.left_s is not None and round(progress.left_s) % 30 == 0:
         _log.info("learning", epoch=progress.epoch, of=progress.epochs, loss=progress.loss, left_s=progress.left_s)
@@ -262,10 +298,14 @@ def main() -> int:
     )
     parser.add_argument("--id", default=ID, help="name of the bundle (default: %(default)s)")
     parser.add_argument("--replace", action="store_true", help="put it in the place of one of that name")
+    parser.add_argument("--export", action="store_true", help="make the export of the one that is there anew")
     arguments = parser.parse_args()
     log.configure()
     try:
-        bundle = make(arguments.models, model_id=arguments.id, replace=arguments.replace)
+        if arguments.export:
+            bundle = export_again(arguments.models, model_id=arguments.id)
+        else:
+            bundle = make(arguments.models, model_id=arguments.id, replace=arguments.replace)
     except HydradError as fault:
         _log.error("no_bundle", reason=str(fault))
         return 1

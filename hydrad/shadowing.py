@@ -53,7 +53,7 @@ class Shadowing:
     async def _ask(self, verdict: Verdict) -> None:
         house = self._pipeline
         try:
-            picture = await house.decode(Path(verdict.path or ""))
+            picture = await house.decode(Path(verdict.path or ""), verdict.plot)
         except (ImageError, OSError):  # it has gone, or another has taken its place
             return
         if picture.sha256 != verdict.sha256:

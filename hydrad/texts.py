@@ -14,6 +14,9 @@ SERVER = re.compile(
     r"(mysql|mariadb)\+mysqldb://([\w.%+-]+@)?([\w.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/[\w$%-]+(\?[\w.=&/%-]*)?",
     re.ASCII,
 )
+WEB = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[\w.~%!$&'()*+,;=:@/-]*)?", re.ASCII)
+WEB_PASSWORD = re.compile(r"//[^/?#]*@")
+MAIL = re.compile(r"[^\s<>@]+@[\w.-]+|[^<>@\x00-\x1f\x7f]+<[^\s<>@]+@[\w.-]+>", re.ASCII)
 PASSWORD = re.compile(r"//[^/@:]*:[^@]*@|[?&]passw", re.IGNORECASE)
 
 
@@ -33,6 +36,22 @@ def store_url(text: str) -> str:
     embedded = text.startswith(SQLITE) and len(text) > len(SQLITE)
     if not embedded and not SERVER.fullmatch(text):
         raise ValueError("is no data-base URL, e.g. 'sqlite:///hydra.db' or 'mysql+mysqldb://hydra@localhost/hydra'")
+    return text
+
+
+def web_address(text: str) -> str:
+    """The address of a service or of a page, without a password and without anything behind its path."""
+    if WEB_PASSWORD.search(text):
+        raise ValueError("a password never stands here: use user and password_file, a credential or the environment")
+    if not WEB.fullmatch(text):
+        raise ValueError("is no address of a service, e.g. 'https://olog.example/Olog'")
+    return text.rstrip("/")
+
+
+def mail_address(text: str) -> str:
+    """Somebody's e-mail address, with or without a name before it."""
+    if not MAIL.fullmatch(text):
+        raise ValueError("is no e-mail address, e.g. 'hydrad@counting.example' or 'Hydra <hydrad@counting.example>'")
     return text
 
 

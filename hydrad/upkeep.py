@@ -1,9 +1,9 @@
-"""What has to be done now and then: count labels, and remove the images that nobody needs any more."""
+"""What has to be done now and then: count labels, and remove the images and verdicts that nobody needs any more."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import NoReturn, Protocol, Self, TypeVar
 from hydrad import log
 from hydrad.errors import StoreAway, TryAgain
 from hydrad.saving import Labels, Sampling
+from hydrad.store.forgetting import Forgetting, Forgotten
 from hydrad.store.purging import Freed, Purge
 
 COUNT_EVERY_S = 10.0
@@ -20,6 +21,7 @@ ROUND_EVERY_S = 300.0
 WHOLE_ROUND_EVERY_S = 86400.0  # of those that look again at everything
 GRACE_S = 60.0  # for another process between keeping an image and telling the data base, whatever keep_all_h says
 FOR_EVER_H = 1e6  # a century; what is longer has no date
+REST_S = 0.02  # at least, between two steps: as long as the last one took, so that others have half of the time
 
 _log = log.get("upkeep")
 T = TypeVar("T")
@@ -39,6 +41,7 @@ class Upkeep:
     Args:
         labels: asks the data base how many labels each plot has; blocks, raises StoreAway.
         keep_all_h: how long every image stays, h.
+        keep_verdicts_d: how long every verdict stays, d; 0: for ever.
     """
 
     def __init__(
@@ -47,14 +50,18 @@ class Upkeep:
         labels: Callable[[], Labels],
         sampling: Sampling,
         purge: Purge,
+        forgetting: Forgetting,
         deliveries: Deliveries,
         keep_all_h: float,
+        keep_verdicts_d: float = 0,
     ) -> None:
         self._labels = labels
         self._sampling = sampling
         self._purge = purge
+        self._forgetting = forgetting
         self._deliveries = deliveries
-        self._keep_all = max(timedelta(hours=min(keep_all_h, FOR_EVER_H)), timedelta(seconds=GRACE_S))
+        self.keep_all_h = keep_all_h  # may change at any time, like the next
+        self.keep_verdicts_d = keep_verdicts_d
         self._looked_at_all = float("-inf")  # the loop's time
         self._stuck = False
 
@@ -87,17 +94,32 @@ class Upkeep:
         """Remove what nobody needs; raises StoreAway or TryAgain where it had to stop."""
         clock = asyncio.get_running_loop().time
         whole = clock() - self._looked_at_all >= WHOLE_ROUND_EVERY_S
-        limit = min(datetime.now(UTC) - self._keep_all, await self._deliveries.undelivered_since())
-        steps = self._purge.round(limit, whole=whole)
-        total = Freed()
+        delivered_until = await self._deliveries.undelivered_since()
+        now = datetime.now(UTC)
+        freed, forgotten = Freed(), Forgotten()
         try:
-            while (freed := await self._away(lambda: next(steps, None))) is not None:
-                total += freed
+            images = self._purge.round(min(now - _kept(self.keep_all_h), delivered_until), whole=whole)
+            async for step in self._each(images):
+                freed += step
+            if self.keep_verdicts_d:
+                limit = min(now - _kept(24 * self.keep_verdicts_d), delivered_until)
+                async for gone in self._each(self._forgetting.round(limit, whole=whole)):
+                    forgotten += gone
         finally:
-            self._tell(total)
+            self._tell(freed)
+            if forgotten != Forgotten():
+                _log.info("verdicts_purged", count=forgotten.verdicts, files=forgotten.files, images=forgotten.images)
         self._stuck = False
         if whole:
             self._looked_at_all = clock()
+
+    async def _each(self, steps: Iterator[T]) -> AsyncIterator[T]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        while (step := await self._away(lambda: next(steps, None))) is not None:
+            yield step
+            await asyncio.sleep(max(REST_S, clock() - began))
+            began = clock()
 
     def _tell(self, total: Freed) -> None:
         if total.unknown:
@@ -108,3 +130,7 @@ class Upkeep:
 
     async def _away(self, ask: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, ask)
+
+
+def _kept(hours: float) -> timedelta:
+    return max(timedelta(hours=min(hours, FOR_EVER_H)), timedelta(seconds=GRACE_S))

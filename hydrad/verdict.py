@@ -8,41 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import assert_never
 
-from hydrad.domain import Beam, BeamState, Meaning, Prediction, Rules, Status
+from hydrad.delays import ALARMING, FAULTY, NOTHING, RAISED, Finding, Recent, earn, span
+from hydrad.domain import SOME_RUN, Beam, BeamState, Meaning, Prediction, Rules, Run, RunState, Status
 
 CLOCK_SLACK_S = 5.0  # an image may be this much younger than now; more means that the clock was set back
+MASKABLE = ALARMING | {Status.STALE}  # what a run of a masked type does not let through
+NO_RUN = "no run is going"
+NEW_RUN = "a run has begun and its first image is awaited"
 FROZEN_AFTER = 10  # equal images in a row, with beam, that a live histogram does not produce
-
-RAISED = frozenset({Status.BAD, Status.NODATA})
-ALARMING = RAISED | {Status.SUSPECT, Status.UNFAMILIAR}
-
-
-class Finding(StrEnum):
-    """What one image shows, whatever came before it."""
-
-    GOOD = "good"
-    OTHER = "other"
-    BAD = "bad"
-    EMPTY = "empty"
-    DOUBT = "doubt"  # unconfirmed, or empty while nobody knows whether there is beam
-    NOVEL = "novel"  # unlike anything the model knows
-    MASKED = "masked"  # nothing can be said without beam
-
-
-FAULTY = frozenset({Finding.BAD, Finding.EMPTY})
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a plot's images have earned it, and how many in a row said so."""
+    """What a plot's images have earned it, and what the next one is judged by besides."""
 
     earned: Status = Status.UNKNOWN
     reason: str = "no image has been judged yet"
     finding: Finding | None = None
-    in_a_row: int = 0  # images with the same finding as the newest
+    recent: Recent = NOTHING
     faulty_in_a_row: int = 0  # images that were bad or empty
     equal_in_a_row: int = 0  # images whose pixels equal the one before
     taken_at: datetime | None = None  # of the newest image; aware, UTC
@@ -54,6 +38,7 @@ class Ruling:
 
     status: Status
     reason: str
+    because: str = ""  # of the reason, what must be said anew when it changes; the rest grows older by the second
 
 
 def confirmed(prediction: Prediction, rules: Rules) -> bool:
@@ -61,12 +46,16 @@ def confirmed(prediction: Prediction, rules: Rules) -> bool:
     return prediction.confidence >= rules.thresholds.get(prediction.label, 1.0)
 
 
-def find(prediction: Prediction, beam: Beam, rules: Rules) -> Finding:
-    """What this image shows by itself, with the beam while it filled."""
+def find(prediction: Prediction, beam: Beam, rules: Rules, run: Run = SOME_RUN) -> Finding:
+    """What this image shows by itself, with the beam while it filled and the run it belongs to."""
     sure = confirmed(prediction, rules)
     novel = prediction.novelty is not None and prediction.novelty > 1.0
     finding = _beam_apart(prediction.meaning, sure=sure, novel=novel)
-    if not rules.needs_beam or finding in {Finding.GOOD, Finding.OTHER}:
+    if finding in {Finding.GOOD, Finding.OTHER}:
+        return finding
+    if run.masked:
+        return Finding.SPECIAL
+    if not rules.needs_beam:
         return finding
     if beam.state is BeamState.OFF:
         return Finding.MASKED
@@ -90,7 +79,14 @@ def _beam_apart(meaning: Meaning, *, sure: bool, novel: bool) -> Finding:
 
 
 def judge(
-    prediction: Prediction, beam: Beam, rules: Rules, before: Standing, taken_at: datetime, *, equal: bool = False
+    prediction: Prediction,
+    beam: Beam,
+    rules: Rules,
+    before: Standing,
+    taken_at: datetime,
+    *,
+    run: Run = SOME_RUN,
+    equal: bool = False,
 ) -> Standing:
     """Take one more image of a plot into account.
 
@@ -98,69 +94,78 @@ def judge(
         beam: over the time in which the image filled.
         before: the plot's standing up to this image.
         taken_at: of the image; aware, UTC, not in the future.
+        run: that the image belongs to.
         equal: its pixels are those of the image before it.
     """
-    finding = find(prediction, beam, rules)
+    finding = find(prediction, beam, rules, run)
+    earned, recent = earn(finding, before.earned, before.recent, rules)
     standing = Standing(
+        earned=earned,
         finding=finding,
-        in_a_row=before.in_a_row + 1 if finding is before.finding else 1,
+        recent=recent,
         faulty_in_a_row=before.faulty_in_a_row + 1 if finding in FAULTY else 0,
         equal_in_a_row=before.equal_in_a_row + 1 if equal else 0,
         taken_at=taken_at,
     )
-    earned = _earned(finding, standing, before, rules)
-    reason = _reason(prediction, beam, rules, standing, earned)
+    reason = _reason(prediction, beam, rules, standing, run)
+    if run.reason:
+        reason = f"{reason}; {run.reason}"
     if standing.equal_in_a_row >= FROZEN_AFTER and beam.state is BeamState.ON:
         reason = f"the histogram is frozen: {standing.equal_in_a_row + 1} equal images with beam; {reason}"
-    return replace(standing, earned=earned, reason=reason)
+    return replace(standing, reason=reason)
 
 
-def _earned(finding: Finding, standing: Standing, before: Standing, rules: Rules) -> Status:
-    match finding:
-        case Finding.GOOD | Finding.OTHER:
-            calm = Status.GOOD if finding is Finding.GOOD else Status.OTHER
-            held = before.earned in ALARMING and standing.in_a_row < rules.off_delay
-            return before.earned if held else calm
-        case Finding.BAD | Finding.EMPTY:
-            return _fault(finding, standing, before, rules)
-        case Finding.DOUBT:
-            return before.earned if before.earned in RAISED else Status.SUSPECT
-        case Finding.NOVEL:
-            return before.earned if before.earned in RAISED else Status.UNFAMILIAR
-        case Finding.MASKED:
-            return Status.NOBEAM
-        case _:  # pragma: no cover  the type checker proves that there is none
-            assert_never(finding)
+def mask(standing: Standing, run: Run) -> Standing:
+    """The standing while this run is going: what came before a masked one counts towards no alarm after it."""
+    alarming = standing.earned in ALARMING
+    if not run.masked or not (alarming or standing.recent.holds_fault):
+        return standing
+    anew = replace(standing, recent=NOTHING, faulty_in_a_row=0)
+    if not alarming:
+        return anew
+    return replace(anew, earned=Status.OTHER, reason=f"{run_in_words(run)}, {standing.earned.name} before it")
 
 
-def _fault(finding: Finding, standing: Standing, before: Standing, rules: Rules) -> Status:
-    kind = Status.BAD if finding is Finding.BAD else Status.NODATA
-    if before.earned in RAISED:  # a raised alarm changes its kind only as slowly as it was raised
-        return kind if standing.in_a_row >= rules.on_delay else before.earned
-    return kind if standing.faulty_in_a_row >= rules.on_delay else Status.SUSPECT
-
-
-def _reason(prediction: Prediction, beam: Beam, rules: Rules, standing: Standing, earned: Status) -> str:
+def _reason(prediction: Prediction, beam: Beam, rules: Rules, standing: Standing, run: Run) -> str:
     seen = f"{prediction.label} at {prediction.confidence:.2f}"
+    earned = standing.earned
     match standing.finding:
         case Finding.GOOD | Finding.OTHER:
             if earned in ALARMING:
-                return f"{seen}, {standing.in_a_row} of {rules.off_delay} such images that end {earned.name}"
+                so_far = standing.recent.such(standing.finding, rules)
+                return f"{seen}, {so_far} of {_asked(rules.off_delay, rules.off_window)} that end {earned.name}"
             return seen
         case Finding.BAD | Finding.EMPTY:
             if earned in RAISED:
-                return f"{seen}, {standing.faulty_in_a_row} in a row, {in_words(beam)}"
-            return f"{seen}, {standing.faulty_in_a_row} of {rules.on_delay} such images that raise an alarm"
+                return f"{seen}, {_counted(standing, rules)}, {in_words(beam)}"
+            asked = _asked(rules.on_delay, rules.on_window)
+            return f"{seen}, {standing.recent.faulty(rules)} of {asked} that raise an alarm"
         case Finding.NOVEL:
             words = f"unlike anything the model knows (novelty {prediction.novelty:.1f}), nearest to {seen}"
         case Finding.MASKED:
             words = f"{seen}, but {in_words(beam)}"
+        case Finding.SPECIAL:
+            words = f"{seen}, but {run_in_words(run)}"
         case _:
             if confirmed(prediction, rules):
                 words = f"{seen}, {in_words(beam)}"
             else:
                 words = f"{seen}, below its threshold {rules.thresholds.get(prediction.label, 1.0):.2f}"
     return f"{words}; {earned.name} until good images end it" if earned in RAISED else words
+
+
+def _asked(delay: int, window: int) -> str:
+    """``2 such images``, or ``3 such images within 5``."""
+    return f"{delay} such images" + (f" within {window}" if window > delay else "")
+
+
+def _counted(standing: Standing, rules: Rules) -> str:
+    """How many images were bad or empty, as the on-delay looks at them."""
+    within = span(rules.on_delay, rules.on_window)
+    if within == rules.on_delay:
+        return f"{standing.faulty_in_a_row} in a row"
+    faulty, images = standing.recent.last(within)
+    return f"{faulty} of the last {images} images"
 
 
 def in_words(beam: Beam) -> str:
@@ -176,45 +181,57 @@ def in_words(beam: Beam) -> str:
             return f"beam unknown ({beam.reason})" if beam.reason else "beam unknown"
 
 
-def present(standing: Standing, beam: Beam, rules: Rules, now: datetime) -> Ruling:
+def run_in_words(run: Run) -> str:
+    """The type of a run as one says it: ``run 111652 is of type cosmic``."""
+    return f"{'the run' if run.number is None else f'run {run.number}'} is of type {run.type}"
+
+
+def present(standing: Standing, beam: Beam, rules: Rules, now: datetime, run: Run = SOME_RUN) -> Ruling:
     """What is shown of a standing at this moment.
 
     Args:
         beam: as it is now.
         now: aware, UTC.
+        run: as it is now.
     """
     if not rules.enabled:
-        return Ruling(Status.DISABLED, f"switched off{_by(rules)}")
+        return _disabled(f"switched off{_by(rules)}")
     if rules.shelved_until is not None and now < rules.shelved_until:
-        return Ruling(Status.DISABLED, f"shelved until {rules.shelved_until:%Y-%m-%d %H:%M} UTC{_by(rules)}")
+        return _disabled(f"shelved until {rules.shelved_until:%Y-%m-%d %H:%M} UTC{_by(rules)}")
     if rules.model is None:
         return Ruling(Status.NOMODEL, "no model serves this plot")
-    if standing.taken_at is None:
-        return Ruling(standing.earned, standing.reason)
-    return _aged(standing, standing.taken_at, beam, rules, now)
+    ruling = _aged(standing, beam, rules, now, run)
+    if run.masked and ruling.status in MASKABLE:
+        return Ruling(Status.OTHER, f"{run_in_words(run)}: {ruling.reason}", run_in_words(run))
+    return ruling
 
 
-def _aged(standing: Standing, taken_at: datetime, beam: Beam, rules: Rules, now: datetime) -> Ruling:
-    age_s = (now - taken_at).total_seconds()
+def _disabled(reason: str) -> Ruling:
+    return Ruling(Status.DISABLED, reason, because=reason)
+
+
+def _aged(standing: Standing, beam: Beam, rules: Rules, now: datetime, run: Run) -> Ruling:
+    age_s = 0.0 if standing.taken_at is None else (now - standing.taken_at).total_seconds()
     if -CLOCK_SLACK_S <= age_s <= rules.stale_s:
         return Ruling(standing.earned, standing.reason)
-    if age_s < 0:
-        return Ruling(Status.STALE, f"the clock was set back by {_duration(-age_s)} since the last image")
     waited = f"no new image for {_duration(age_s)}"
-    if not rules.needs_beam:
-        return Ruling(Status.STALE, waited)
-    if beam.state is BeamState.OFF:
+    if age_s < 0:
+        waited = f"the clock was set back by {_duration(-age_s)} since the last image"
+    elif rules.needs_beam and beam.state is BeamState.OFF:
         return Ruling(Status.NOBEAM, f"{waited}, {in_words(beam)}")
-    if _beam_has_just_come(beam, rules, now):
+    elif rules.needs_beam and beam.state is BeamState.ON and _has_just_come(beam.since, rules, now):
         return Ruling(Status.NOBEAM, f"{waited}, beam is back and its first image is awaited")
-    return Ruling(Status.STALE, f"{waited}, {in_words(beam)}")
+    if run.state is RunState.IDLE:
+        return Ruling(Status.OTHER, f"{waited}, {NO_RUN}", NO_RUN)
+    if age_s >= 0 and _has_just_come(run.since, rules, now):
+        return Ruling(Status.OTHER, f"{waited}, {NEW_RUN}", NEW_RUN)
+    told = age_s >= 0 and rules.needs_beam
+    return Ruling(Status.STALE, f"{waited}, {in_words(beam)}" if told else waited)
 
 
-def _beam_has_just_come(beam: Beam, rules: Rules, now: datetime) -> bool:
-    # Without this every plot would alarm in the seconds between a trip's end and its first dump.
-    if beam.state is not BeamState.ON or beam.since is None:
-        return False
-    return now - beam.since <= timedelta(seconds=rules.stale_s)
+def _has_just_come(since: datetime | None, rules: Rules, now: datetime) -> bool:
+    # Without this every plot would alarm in the seconds between a trip's end, or a run's begin, and its first dump.
+    return since is not None and now - since <= timedelta(seconds=rules.stale_s)
 
 
 def _by(rules: Rules) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from hydrad.classify import bundle
 from hydrad.classify.bundle import Bundle, Golden
@@ -20,13 +22,24 @@ from hydrad.classify.runtime import Answers, Batch
 from hydrad.classify.service import ModelService
 from hydrad.domain import Meaning, Picture
 from hydrad.errors import BundleError
+from hydrad.images import picture_of
 
 PREPARATION = Preparation(width=32, height=16)
 
 
 def picture(brightness: int = 200, *, width: int = 60, height: int = 40) -> Picture:
-    pixels = np.full((height, width, 3), brightness, np.uint8)
-    return Picture(b"", "", pixels, "", "png")
+    return picture_of(drawn(shade(brightness, width=width, height=height)))
+
+
+def shade(brightness: int, *, width: int = 60, height: int = 40) -> np.ndarray:
+    return np.full((height, width, 3), brightness, np.uint8)
+
+
+def drawn(pixels: np.ndarray) -> bytes:
+    """A PNG file that shows them."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png", compress_level=1)
+    return file.getvalue()
 
 
 def brightness_logits(batch: Batch) -> np.ndarray:
@@ -35,17 +48,23 @@ def brightness_logits(batch: Batch) -> np.ndarray:
 
 
 def brightness_bundle(
-    models: Path, name: str = "brightness", plots: tuple[str, ...] = ("*",), day: int = 1, *, lie: float = 0.0
+    models: Path,
+    name: str = "brightness",
+    plots: tuple[str, ...] = ("*",),
+    day: int = 1,
+    *,
+    lie: float = 0.0,
+    preparation: Preparation = PREPARATION,
 ) -> Bundle:
     """A bundle that :class:`BrightnessRuntime` serves; with a ``lie`` its golden answers are not its own."""
-    pictures = [picture(n).pixels for n in (10, 240)]
-    logits = brightness_logits(np.stack([prepare(pixels, PREPARATION) for pixels in pictures])) + np.float32(lie)
+    pictures = [shade(n) for n in (10, 240)]
+    logits = brightness_logits(np.stack([prepare(pixels, preparation) for pixels in pictures])) + np.float32(lie)
     manifest = Manifest(
         id=name,
         created_at=datetime(2026, 11, day, tzinfo=UTC),
         labels=(Label(name="Good", meaning=Meaning.GOOD), Label(name="Bad", meaning=Meaning.BAD)),
         plots=plots,
-        preparation=PREPARATION,
+        preparation=preparation,
         architecture="brightness",
         parameters=1,
         temperature=1.0,
@@ -72,6 +91,7 @@ class BrightnessRuntime:
         self.sizes: list[int] = []
         self.threads: set[str] = set()
         self.warmed = False
+        self.rests = 0
         self.poison: float | None = None  # given instead of a score to dark pictures
         self.before = before
 
@@ -90,14 +110,19 @@ class BrightnessRuntime:
     def warm(self) -> None:
         self.warmed = True
 
+    def rest(self) -> None:
+        self.rests += 1
+
 
 class Hall:
     """A service on brightness runtimes, and those runtimes by their bundle's name."""
 
-    def __init__(self, *, batch: int = 8, max_wait_ms: float = 20.0) -> None:
+    def __init__(self, *, batch: int = 8, max_wait_ms: float = 20.0, open_models: int = 32) -> None:
         self.runtimes: dict[str, BrightnessRuntime] = {}
         self.before: Callable[[int], object] = nothing
-        self.service = ModelService(batch=batch, max_wait_ms=max_wait_ms, open_runtime=self._open)
+        self.service = ModelService(
+            batch=batch, max_wait_ms=max_wait_ms, open_runtime=self._open, open_models=open_models
+        )
 
     def _open(self, bundle: Bundle, batch: int) -> BrightnessRuntime:
         if bundle.model.read_bytes() != b"brightness":

@@ -15,13 +15,18 @@ from typing import Any
 import psutil
 import pytest
 import structlog
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
 if str(TESTS) not in sys.path:  # pytest's default import mode puts it there, its other modes do not
     sys.path.insert(0, str(TESTS))
 
 # Plugins of the tests, each loaded where it lies: servers and data bases that several folders use.
-pytest_plugins = [name for name in ("databases", "epics_env") if (TESTS / f"{name}.py").exists()]
+pytest_plugins = [name for name in ("databases", "epics_env", "browsing") if (TESTS / f"{name}.py").exists()]
+
+# How long an example takes is the machine's affair.
+settings.register_profile("hydrad", deadline=None)
+settings.load_profile("hydrad")
 
 GRACE_S = 5.0  # what was told to stop may need this long to be gone
 
@@ -37,8 +42,9 @@ def outlives(process: psutil.Process) -> bool:
     if process.pid == multiprocessing.resource_tracker._resource_tracker._pid:
         return True  # Python's own, one for the life of this process
     try:
-        # libca starts the one repeater of a host and leaves it to whoever comes next.
-        return process.name() == "caRepeater"
+        # libca starts the one repeater of a host and leaves it to whoever comes next; a browser that a module's tests
+        # share starts and ends helpers of its own as it likes, and is closed with the module.
+        return process.name() == "caRepeater" or process.name().startswith("chrom")
     except psutil.NoSuchProcess:
         return True
 
@@ -64,11 +70,16 @@ def left_of(now: Callable[[], Iterable[Any]], before: Iterable[Any], allowed: Ca
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind() -> Iterator[None]:
+def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a thread or a child process; set up before, torn down after all its other fixtures."""
+
+    def shared(thread: threading.Thread) -> bool:
+        # The loop that speaks with a module's browser lives as long as the browser does, and so do its workers.
+        return stays(thread) or ("chromium" in request.fixturenames and thread.name.startswith("asyncio_"))
+
     threads_before, children_before = threads(), children()
     yield
-    if left := left_of(threads, threads_before, stays):
+    if left := left_of(threads, threads_before, shared):
         pytest.fail(f"left threads behind: {', '.join(thread.name for thread in left)}")
     if left := left_of(children, children_before, outlives):
         pytest.fail(f"left processes behind: {', '.join(map(str, left))}")

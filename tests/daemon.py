@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,23 +24,25 @@ timezone = "America/New_York"
 
 [store]
 url = "{url}"
+{store}
 
 [ioc]
 prefix = "{prefix}:"
 port = {port}
-
+{ioc}
 {beam}
 {classify}
 [[watch]]
-root = "dumps"
+root = "{root}"
 layout = "{layout}"
 settle_ms = 100
 patience_s = {patience_s}
 rescan_s = 1
+{watch}
 
 [defaults]
-on_delay = 2
-off_delay = 2
+on_delay = {delay}
+off_delay = {delay}
 {defaults}
 """
 FIXED_BEAM = '[beam]\nkind = "fixed"\n'
@@ -52,8 +54,8 @@ class Daemon:
 
     def __init__(self, home: Path, *, url: str = "", layout: str = "plain", **parts: Any) -> None:
         self.home = home
-        self.root = home / "dumps"
-        self.root.mkdir()
+        self.root = Path(parts.get("root", home / "dumps"))
+        self.root.mkdir(exist_ok=True)
         self.prefix = random_prefix()
         self.port = free_server_port()
         self.settings = home / "hydra.toml"
@@ -62,15 +64,22 @@ class Daemon:
         self._pvs: dict[str, epics.PV] = {}
         scores = parts.get("scores")
         self.environment = dict(parts.get("environment", {}))
+        self._program: Sequence[str] = parts.get("program", ("-m", "hydrad"))
+        self._before: Sequence[str] = parts.get("before", ())  # what starts it in its own place, as setpriv does
         self.settings.write_text(
             TOML.format(
                 url=url or "sqlite:///hydra.db",
+                store=parts.get("store", ""),
+                root=self.root,
+                watch=parts.get("watch", ""),
                 prefix=self.prefix,
                 port=self.port,
                 layout=layout,
+                ioc=parts.get("ioc", ""),
                 beam=parts.get("beam", FIXED_BEAM),
                 classify="" if scores is None else f'[classify]\nkind = "fixed"\nscores = {toml_table(scores)}\n',
                 patience_s=parts.get("patience_s", 1),
+                delay=parts.get("delay", 2),
                 defaults=parts.get("defaults", ""),
             )
         )
@@ -83,19 +92,47 @@ class Daemon:
             pv.disconnect()
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> Self:
         """Return when it says that it is ready."""
-        before = self.log.read_text().count('"ready"') if self.log.exists() else 0
+        self.launch()
+        self.until_ready()
+        return self
+
+    def until_ready(self) -> None:
+        """Wait until the daemon that was launched last says that it is ready."""
+        self.until(lambda: self._said_ready() > self._ready_before, START_WITHIN_S)
+
+    def _said_ready(self) -> int:
+        return self.log.read_text().count('"ready"') if self.log.exists() else 0
+
+    def launch(self) -> None:
+        """Return at once."""
+        self._ready_before = self._said_ready()
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hydrad", "run", "-c", str(self.settings)],
+                [*self._before, sys.executable, *self._program, "run", "-c", str(self.settings)],
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
-        self.until(lambda: self.log.read_text().count('"ready"') > before, START_WITHIN_S)
-        return self
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Wait until it has ended by itself; the exit status."""
+        assert self._process is not None
+        status = self._process.wait(START_WITHIN_S)
+        self._process = None
+        return status
 
     def kill(self) -> None:
         """End it as ``kill -9`` does."""

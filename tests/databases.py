@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mariadb
 import pytest
@@ -37,13 +38,13 @@ def mariadb_server() -> Iterator[mariadb.MariaDB]:
         yield server
 
 
-def started() -> mariadb.MariaDB:
+def started(*, data: Path | None = None, options: Sequence[str] = mariadb.SMALL) -> mariadb.MariaDB:
     """A server of its own for a test that kills it; skips the test where none is installed, except in CI."""
     if mariadb.SERVER is None or mariadb.INSTALL is None:
         if os.environ.get("CI"):
             pytest.fail("CI is set, and no MariaDB server is installed (Debian: mariadb-server)")
         pytest.skip("no MariaDB server is installed (Debian: mariadb-server)")
-    return mariadb.MariaDB()
+    return mariadb.MariaDB(data=data, options=options)
 
 
 @pytest.fixture(scope="session", params=KINDS)
@@ -72,6 +73,15 @@ def database(bare_database: Database) -> Database:
     """A data base with this program's tables, all of them empty."""
     schema.upgrade(bare_database.url)
     return bare_database
+
+
+@pytest.fixture
+def stored(database: Database) -> dict[str, Any]:
+    """What a daemon needs to be told to use this data base."""
+    url = database.url
+    password = url.password
+    text = url._replace(password=None).render_as_string(hide_password=False)
+    return {"url": text, "environment": {} if password is None else {"HYDRA_DB_PASSWORD": str(password)}}
 
 
 @pytest.fixture

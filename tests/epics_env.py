@@ -111,7 +111,7 @@ class BeamIoc:
         self._answer("ready")
         return self
 
-    def put(self, record: str, value: float, severity: str = "") -> None:
+    def put(self, record: str, value: float | str, severity: str = "") -> None:
         """Return when the record has the value."""
         assert self._process is not None
         assert self._process.stdin is not None
@@ -167,7 +167,16 @@ def _shared_beam_ioc() -> Iterator[BeamIoc]:
 
 @pytest.fixture
 def beam_ioc(_shared_beam_ioc: BeamIoc) -> BeamIoc:
-    """A running IOC, shared by tests that leave it running: currents of 0, permit 6."""
-    for record, value in {"CURRENT": 0, "CURRENT2": 0, "PERMIT": 6}.items():
+    """A running IOC, shared by tests that leave it running: currents of 0, permit 6, run 100 not going."""
+    usual = {
+        "CURRENT": 0,
+        "CURRENT2": 0,
+        "PERMIT": 6,
+        "RUN": 100,
+        "DAQ": "configured",
+        "STATE": 0,
+        "TYPE": "PRODUCTION",
+    }
+    for record, value in usual.items():
         _shared_beam_ioc.put(record, value)
     return _shared_beam_ioc

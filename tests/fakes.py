@@ -9,7 +9,7 @@ import selectors
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +28,7 @@ from hydrad.domain import (
     ModelCard,
     Picture,
     Prediction,
+    Run,
     Verdict,
 )
 from hydrad.errors import BundleError, TryAgain
@@ -108,8 +109,7 @@ async def rest() -> None:
 def picture(content: str = "peak") -> Picture:
     """A picture that shows ``content``: equal contents, equal pixels."""
     digest = hashlib.sha256(content.encode()).hexdigest()
-    pixels = np.full((2, 3, 3), int(digest[:2], 16), np.uint8)
-    return Picture(content.encode(), f"file-{digest}", pixels, digest, "png")
+    return Picture(content.encode(), f"file-{digest}", 3, 2, digest, "png")
 
 
 def arrival(
@@ -164,6 +164,7 @@ class FakeWatcher:
 
     def __init__(self) -> None:
         self.asked_again: list[Arrival] = []
+        self.gone: list[Arrival] = []
         self.patience_s = 5.0
         self.ticked_at = 0.0
         self._dropped: asyncio.Queue[Arrival] = asyncio.Queue()
@@ -189,6 +190,9 @@ class FakeWatcher:
     def again(self, arrival: Arrival) -> None:
         self.asked_again.append(arrival)
 
+    def missed(self, arrival: Arrival) -> None:
+        self.gone.append(arrival)
+
 
 @dataclass
 class FakeDecoder:
@@ -199,7 +203,7 @@ class FakeDecoder:
     def put(self, path: Path, *contents: Picture | Exception) -> None:
         self.files[path] = list(contents)
 
-    async def __call__(self, path: Path) -> Picture:
+    async def __call__(self, path: Path, plot: str) -> Picture:  # noqa: ARG002  the same for every plot
         await asyncio.sleep(0)
         if path not in self.files:
             raise FileNotFoundError(2, "No such file or directory", str(path))
@@ -280,6 +284,19 @@ class FakeBeam:
         return self.beam
 
 
+class FakeRuns:
+    """The run the test makes, now and at all times; what a path says is believed."""
+
+    def __init__(self) -> None:
+        self.going = Run()
+
+    def now(self) -> Run:
+        return self.going
+
+    def during(self, start: datetime, end: datetime, number: int | None) -> Run:  # noqa: ARG002  at any time
+        return replace(self.going, number=self.going.number if number is None else number, reason="")
+
+
 class FakeSink:
     """Remembers what it was told."""
 
@@ -311,6 +328,9 @@ class FakeLedger:
         if self.away:
             self.refusals += 1
             raise TryAgain("the disk is full")
+
+    def seen(self, path: str) -> LedgerEntry | None:
+        return next((entry for entry, *_ in reversed(self.entries) if entry.path == path), None)
 
     async def record(
         self, entry: LedgerEntry, verdict: Verdict | None, picture: Picture | None, heatmap: HeatMap | None

@@ -1,5 +1,5 @@
 """A real MariaDB server of the tests' own."""
 
-from hydrad.store.private_server import INSTALL, SERVER, MariaDB
+from hydrad.store.private_server import INSTALL, SERVER, SMALL, MariaDB
 
-__all__ = ["INSTALL", "SERVER", "MariaDB"]
+__all__ = ["INSTALL", "SERVER", "SMALL", "MariaDB"]

@@ -48,9 +48,15 @@ def _is_free(port: int) -> bool:
 
 
 class Steered:
-    """A script of tests/integration as a process: a line is written to it, and it answers with one."""
+    """A script of tests/integration as a process: a line is written to it, and it answers with one.
 
-    def __init__(self, script: str, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    Args:
+        told: a line that it waits for before it is ready.
+    """
+
+    def __init__(
+        self, script: str, *arguments: str, environment: dict[str, str] | None = None, told: str | None = None
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPTS / script), *arguments],
             stdin=subprocess.PIPE,
@@ -58,6 +64,10 @@ class Steered:
             text=True,
             env=dict(os.environ) if environment is None else environment,
         )
+        if told is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{told}\n")
+            self._process.stdin.flush()
         self.answer("ready")
 
     def __enter__(self) -> Self:

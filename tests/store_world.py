@@ -11,8 +11,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from hydrad.domain import (
     Beam,
     BeamState,
@@ -26,6 +24,8 @@ from hydrad.domain import (
     Status,
     Verdict,
 )
+from hydrad.store.packing import Parcel
+from hydrad.store.queries import Store
 
 MORNING = datetime(2026, 11, 23, 7, 1, 2, 500001, tzinfo=UTC)
 MEANINGS = {"Good": Meaning.GOOD, "Bad": Meaning.BAD, "NoData": Meaning.EMPTY}
@@ -39,8 +39,7 @@ def later(seconds: float) -> datetime:
 def picture_of(text: str = "", *, format: str = "png") -> Picture:  # noqa: A002  the picture's own word
     """A picture whose content is this text; equal texts give equal pictures."""
     data = b"\x89PNG " + text.encode("utf-8", "surrogateescape")
-    pixels = np.zeros((6, 8, 3), np.uint8)
-    return Picture(data, hashlib.sha256(data).hexdigest(), pixels, hashlib.sha256(b"px" + data).hexdigest(), format)
+    return Picture(data, hashlib.sha256(data).hexdigest(), 8, 6, hashlib.sha256(b"px" + data).hexdigest(), format)
 
 
 def verdict_of(plot: str = "CDC_occupancy", at: datetime = MORNING, **words: Any) -> Verdict:
@@ -94,6 +93,11 @@ def change_of(value: float = 0.8, at: datetime = MORNING, **words: Any) -> Chang
     """A threshold that somebody moved."""
     change = Change("threshold.Bad", value, "otto", "counting-3", at, "ca", "CDC_occupancy", None, 0.65, "too many")
     return replace(change, **words)
+
+
+def leave(store: Store, change: Change) -> None:
+    """Put a change into the history as it is, as a page, a verb or an older program may have left it there."""
+    store.put([Parcel(change=change, ticket=uuid.uuid4().hex)])
 
 
 async def until(fact: Callable[[], object], within_s: float = 20.0) -> None:

@@ -14,9 +14,9 @@ from PIL import Image
 
 from hydrad import images
 from hydrad.domain import Meaning
-from hydrad.store.defining import Hand
 from hydrad.store.images import ImageFolder
-from hydrad.store.marking import Mark, NewImage, bring
+from hydrad.store.labels.defining import Hand
+from hydrad.store.labels.marking import Mark, NewImage, bring
 from hydrad.store.packing import ImageFacts
 from hydrad.store.queries import Store
 from hydrad.train.labelled import Labelled
@@ -81,10 +81,9 @@ def brought(store: Store, folder: Path, records: Sequence[Labelled], meanings: M
     found, marks = [], []
     for one in records:
         data = one.path.read_bytes()
-        picture = images.decode(data)
+        picture = images.picture_of(data)
         keeper.keep(data, picture.sha256, picture.format)
-        height, width = picture.pixels.shape[:2]
-        facts = ImageFacts(len(data), picture.format, width, height)
+        facts = ImageFacts(len(data), picture.format, picture.width, picture.height)
         found.append(NewImage(one.plot, picture.sha256, facts, str(one.path), one.run))
         marks.append(Mark(one.plot, picture.sha256, one.label, hand))
     bring(store, found, marks, lambda label: meanings[label])

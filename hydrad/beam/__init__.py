@@ -14,6 +14,8 @@ from hydrad.ports import BeamMonitor
 class Watch(BeamMonitor, AbstractContextManager["Watch"], Protocol):
     """A beam monitor as the daemon lives with it: entered inside the event loop, with a task that runs for ever."""
 
+    section: EpicsBeam | FixedBeam  # by which it judges; one of the same kind may take its place while it runs
+
     def __enter__(self) -> Self:
         """Begin to watch."""
         ...

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from hydrad.beam.rule import Limits, threshold
-from hydrad.config import FixedBeam
+from hydrad.config import EpicsBeam, FixedBeam
 from hydrad.domain import Beam, BeamState
 
 
@@ -16,15 +16,27 @@ class FixedBeamMonitor:
     """Reads the same current at any time, however long ago."""
 
     def __init__(self, section: FixedBeam) -> None:
-        self._current = section.current
-        self._units = section.units
-        self._on_above = section.on_above
+        self.section = section
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
         return None
+
+    @property
+    def section(self) -> EpicsBeam | FixedBeam:
+        """What the configuration says; another takes ``on_above`` back to what it says."""
+        return self._section
+
+    @section.setter
+    def section(self, section: EpicsBeam | FixedBeam) -> None:
+        if not isinstance(section, FixedBeam):
+            raise TypeError(f"a fixed beam is not {section.kind}")
+        self._section = section
+        self._current = section.current
+        self._units = section.units
+        self._on_above = section.on_above
 
     @property
     def on_above(self) -> float:

@@ -7,29 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hydrad.config import EpicsBeam
-from hydrad.domain import BeamState, Severity
+from hydrad.domain import BeamState
+from hydrad.epics.source import Source
 from hydrad.errors import ChangeRefused
 
 
 @dataclass(slots=True)
-class Source:
-    """One PV and whether its value can be trusted now."""
+class Current(Source[float]):
+    """A PV that reads a number."""
 
-    label: str  # "beam PV IBCAD00CRCUR6"
     value: float = math.nan
-    trouble: str = "has not connected yet"  # why the value cannot be trusted; empty when it can
-    read_at_s: float = -math.inf  # the last reading, or the last proof that it still holds
 
     def take(self, value: float, severity: int, at_s: float) -> None:
         """A reading came in; INVALID or not a number is as good as none."""
-        self.value = value
-        self.read_at_s = at_s
-        if severity >= Severity.INVALID:
-            self.trouble = "is INVALID"
-        elif not math.isfinite(value):
+        Source.take(self, value, severity, at_s)
+        if not self.trouble and not math.isfinite(value):
             self.trouble = f"reads {value:g}, which is no current"
-        else:
-            self.trouble = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +73,16 @@ class BeamRule:
     """ON from ``on_above``, OFF below ``off_below``, and between the two what it was."""
 
     def __init__(self, section: EpicsBeam) -> None:
-        self._ratio = section.off_below / section.on_above
-        self._noise_above = section.noise_above
         self._permit_value = section.permit_value
         self._units = section.units
-        self._limits = Limits(section.on_above, section.off_below, section.units)
+        self._was_on = False
+        self.limit(section)
+
+    def limit(self, section: EpicsBeam) -> None:
+        """Take the limits of a section, and judge afresh: between the two the beam is OFF then."""
+        self._ratio = section.off_below / section.on_above
+        self._noise_above = section.noise_above
+        self._limits = Limits(section.on_above, section.off_below, self._units)
         self._was_on = False
 
     @property
@@ -103,7 +101,7 @@ class BeamRule:
             self._limits = Limits(current, current * self._ratio, self._units)
             self._was_on = False
 
-    def judge(self, beams: Sequence[Source], permit: Source | None) -> Judged:
+    def judge(self, beams: Sequence[Current], permit: Current | None) -> Judged:
         """The state that the sources stand for now. Whatever cannot be trusted makes it UNKNOWN, never OFF."""
         for source in (*beams, permit) if permit is not None else beams:
             if source.trouble:

@@ -7,9 +7,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hydrad.beam.rule import BeamRule, Judged, Source
+from hydrad.beam.rule import BeamRule, Current, Judged
 from hydrad.config import EpicsBeam
 from hydrad.domain import Beam, BeamState
+from hydrad.epics.source import grow_stale
 
 KEPT_S = 900.0  # beyond window_s: how long an image may take from its histogram to its judgement
 GRAIN_S = 0.2  # readings closer than this that mean the same are kept as their mean
@@ -34,8 +35,8 @@ class Timeline:
         self._units = section.units
         self._stale_s = section.stale_s
         self._kept_s = section.window_s + KEPT_S
-        self._beams = {name: Source(f"beam PV {name}") for name in section.pv}
-        self._permit = None if section.permit_pv is None else Source(f"permit PV {section.permit_pv}")
+        self._beams = {name: Current(f"beam PV {name}") for name in section.pv}
+        self._permit = None if section.permit_pv is None else Current(f"permit PV {section.permit_pv}")
         self._sources = dict(self._beams)
         if section.permit_pv is not None and self._permit is not None:
             self._sources[section.permit_pv] = self._permit
@@ -58,6 +59,12 @@ class Timeline:
         """Judge by another threshold from now on; raise ChangeRefused when it makes no sense."""
         self._advance(at_s)
         self._rule.on_above = current
+        self._note()
+
+    def limit(self, section: EpicsBeam, at_s: float) -> None:
+        """Judge by this section's limits from now on."""
+        self._advance(at_s)
+        self._rule.limit(section)
         self._note()
 
     def read(self, name: str, value: float, severity: int, at_s: float) -> None:
@@ -126,14 +133,8 @@ class Timeline:
             yield min(until_s, end_s) - max(since_s, start_s), held
 
     def _advance(self, to_s: float) -> None:
-        """Let time pass: readings that nobody confirmed go stale at their own moment, not when somebody asks."""
-        while True:
-            sound = [source for source in self._sources.values() if not source.trouble]
-            oldest = min(sound, key=lambda source: source.read_at_s, default=None)
-            if oldest is None or oldest.read_at_s + self._stale_s > to_s:
-                break
-            self._now_s = max(self._now_s, oldest.read_at_s + self._stale_s)
-            oldest.trouble = f"gave no sign of life for {self._stale_s:g} s"
+        for moment_s in grow_stale(self._sources, self._stale_s, to_s):
+            self._now_s = max(self._now_s, moment_s)
             self._note()
         self._now_s = max(self._now_s, to_s)
 

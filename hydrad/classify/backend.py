@@ -68,6 +68,13 @@ def faults() -> tuple[type[BaseException], ...]:
     return named
 
 
+def is_lack_of_memory(fault: BaseException) -> bool:
+    """Whether there was not memory enough, of the host or of a GPU; fewer images at once may then be computed."""
+    # TensorFlow and PyTorch have a class for it, JAX has only words, and none of them shall be imported for this.
+    named = type(fault).__name__ in {"ResourceExhaustedError", "OutOfMemoryError"}
+    return named or isinstance(fault, MemoryError) or "RESOURCE_EXHAUSTED" in str(fault)
+
+
 def where() -> str:
     """What computes, e.g. ``keras/tensorflow cpu float32``."""
     module = keras()
@@ -75,15 +82,25 @@ def where() -> str:
     return f"keras/{backend} {'gpu' if _gpus(backend) else 'cpu'} {module.config.floatx()}"
 
 
+def threads() -> int:
+    """As many as are worth computing with on this host."""
+    return max(1, min(MOST_THREADS, len(os.sched_getaffinity(0))))
+
+
+def on_gpu() -> bool:
+    """Whether Keras computes on a GPU here; imports it."""
+    return _gpus(keras().backend.backend())
+
+
 def _set_environment() -> None:
-    threads = max(1, min(MOST_THREADS, len(os.sched_getaffinity(0))))
+    count = threads()
     for name, value in {
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTRAOP_THREADS": str(count),
         "TF_NUM_INTEROP_THREADS": "1",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(count),
     }.items():
         os.environ.setdefault(name, value)
 

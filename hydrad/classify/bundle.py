@@ -1,7 +1,8 @@
 """A trained model as a folder: read only when it is exactly what was written, written all at once or not at all.
 
 ``bundle.json`` lists every file with its SHA-256 and carries a seal: the SHA-256 of its own text with the seal blanked.
-This keeps out damage and mistakes. It is no signature: who may write to the folder of models is a matter of its rights.
+This keeps out damage and mistakes. It is no signature: who may write to the folder of models is a matter of its rights,
+so what everybody on the host could have written is not read.
 """
 
 from __future__ import annotations
@@ -13,32 +14,36 @@ import os
 import shutil
 import stat
 import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from hydrad.classify.manifest import GOLDEN, MODEL, NOVELTY, Manifest, parse
+from hydrad.classify import rights
+from hydrad.classify.arrays import opened
+from hydrad.classify.manifest import EXPORT, GOLDEN, MODEL, NOVELTY, Calibration, Manifest, Precision, parse
 from hydrad.classify.novelty import Novelty
 from hydrad.domain import Pixels
+from hydrad.durable import sync_folder
 from hydrad.errors import BundleError
 
 MANIFEST = "bundle.json"
 REQUIRED = (MODEL, GOLDEN)
 LARGEST_MANIFEST = 4 * 1024 * 1024  # bytes
 BLANK = "0" * 64
+_LOGITS_IN = "logits_"
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A folder whose every byte is what its manifest says."""
+    """A folder whose every byte is what its manifest says, and the precision in which it is computed."""
 
     folder: Path
     manifest: Manifest
+    precision: Precision = "float32"
 
     @property
     def id(self) -> str:
@@ -50,18 +55,52 @@ class Bundle:
         """The network, as Keras saved it."""
         return self.folder / MODEL
 
+    @property
+    def export(self) -> Path | None:
+        """The network as the CPU runtime reads it, weights beside it; None where it could not be exported."""
+        return self.folder / EXPORT[0] if all(part in self.manifest.files for part in EXPORT) else None
+
+    @property
+    def precisions(self) -> Sequence[Precision]:
+        """In which its export may be computed."""
+        return () if self.export is None else ("float32", *self.manifest.precisions)
+
+    def computed_in(self, precision: Precision) -> Bundle:
+        """The same bundle with the calibration of another precision.
+
+        Raises:
+            BundleError: it was not measured in this precision.
+        """
+        if precision != "float32" and precision not in self.manifest.precisions:
+            raise BundleError(f"it was not calibrated for {precision}")
+        return replace(self, precision=precision)
+
+    @property
+    def temperature(self) -> float:
+        """The logits are divided by it before the softmax."""
+        return self._calibration.temperature
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """Suggested, per label."""
+        return self._calibration.thresholds
+
+    @property
+    def _calibration(self) -> Calibration | Manifest:
+        return self.manifest if self.precision == "float32" else self.manifest.precisions[self.precision]
+
     def novelty(self) -> Novelty | None:
         """How to tell unfamiliar images; None when the bundle cannot."""
-        if NOVELTY not in self.manifest.files:
+        if (name := novelty_in(self.precision)) not in self.manifest.files:
             return None
-        return Novelty.from_bytes(self._bytes(NOVELTY))
+        return Novelty.from_bytes(self._bytes(name))
 
     def golden(self) -> Golden:
         """The pictures that every runtime must answer alike."""
         golden = Golden.from_bytes(self._bytes(GOLDEN))
         if golden.logits.shape[1] != len(self.manifest.labels):
             raise BundleError("its golden outputs are not of as many labels as it has")
-        return golden
+        return golden.computed_in(self.precision)
 
     def _bytes(self, name: str) -> bytes:
         try:
@@ -76,28 +115,48 @@ class Golden:
 
     pictures: tuple[Pixels, ...]
     logits: npt.NDArray[np.float32]  # shape (pictures, labels), before temperature and softmax
+    others: Mapping[Precision, npt.NDArray[np.float32]] = field(default_factory=dict)  # the same in other precisions
+
+    def computed_in(self, precision: Precision) -> Golden:
+        """What a network gave in this precision; raise BundleError where nobody asked it."""
+        if precision == "float32":
+            return self
+        if precision not in self.others:
+            raise BundleError(f"it has no golden outputs in {precision}")
+        return replace(self, logits=self.others[precision])
 
     def to_bytes(self) -> bytes:
         """As the npz file that lies in a bundle."""
         file = io.BytesIO()
         arrays: dict[str, Any] = {f"picture_{n}": pixels for n, pixels in enumerate(self.pictures)}
+        arrays |= {f"{_LOGITS_IN}{precision}": logits for precision, logits in self.others.items()}
         np.savez_compressed(file, logits=self.logits, **arrays)
         return file.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Golden:
         """Read what :meth:`to_bytes` wrote; raise BundleError when it is something else."""
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                logits = np.asarray(file["logits"], np.float32)
-                pictures = tuple(file[f"picture_{n}"] for n in range(len(logits)))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
-            raise BundleError(f"its golden images cannot be read: {fault}") from fault
-        if logits.ndim != 2 or not pictures or not np.isfinite(logits).all():
+        with opened(data, "golden images") as file:
+            logits = np.asarray(file["logits"], np.float32)
+            pictures = tuple(file[f"picture_{n}"] for n in range(len(logits)))
+            others: dict[Precision, npt.NDArray[np.float32]] = {
+                precision: np.asarray(file[f"{_LOGITS_IN}{precision}"], np.float32)
+                for precision in get_args(Precision)
+                if f"{_LOGITS_IN}{precision}" in file
+            }
+        tables = (logits, *others.values())
+        if logits.ndim != 2 or not pictures or not all(np.isfinite(table).all() for table in tables):
             raise BundleError("its golden outputs are not a table of finite numbers")
+        if any(table.shape != logits.shape for table in tables):
+            raise BundleError("its golden outputs are not of one shape in all precisions")
         if any(p.dtype != np.uint8 or p.ndim != 3 or p.shape[2] != 3 or not p.size for p in pictures):
             raise BundleError("its golden images are not all uint8 RGB")
-        return cls(pictures, logits)
+        return cls(pictures, logits, others)
+
+
+def novelty_in(precision: Precision) -> str:
+    """The file that tells unfamiliar images by embeddings of this precision."""
+    return NOVELTY if precision == "float32" else f"{Path(NOVELTY).stem}-{precision}.npz"
 
 
 def read(folder: Path) -> Bundle:
@@ -112,12 +171,24 @@ def read(folder: Path) -> Bundle:
 def _named(folder: Path, name: str) -> Bundle:
     try:
         manifest = _manifest(folder)
+        rights.check(folder)
         _check(folder, manifest, name)
     except OSError as fault:
         raise BundleError(f"model {name!r} refused: {fault.filename or folder}: {fault.strerror}") from fault
     except BundleError as fault:
         raise BundleError(f"model {name!r} refused: {fault}") from fault
     return Bundle(folder, manifest)
+
+
+def present(models: Path, name: str) -> Bundle:
+    """The bundle of this name, as it was when it was written.
+
+    Raises:
+        BundleError: it is not there, or damaged.
+    """
+    if models / name not in listed(models):
+        raise BundleError(f"there is no bundle {name!r} in {models}")
+    return read(models / name)
 
 
 def write(models: Path, manifest: Manifest, parts: Mapping[str, bytes | Path]) -> Bundle:
@@ -153,7 +224,7 @@ def _drafted(models: Path, manifest: Manifest, parts: Mapping[str, bytes | Path]
         _put(draft / MANIFEST, _sealed(sealed))
         _named(draft, manifest.id)
         draft.rename(target)
-        _sync(models)
+        sync_folder(models)
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # renamed away when all went well
     return sealed
@@ -238,11 +309,3 @@ def _put(path: Path, content: bytes | Path) -> None:
             file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,12 +6,15 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Self
 
 from hydrad.classify.labels import meaning_of
-from hydrad.domain import ModelCard, Picture, Prediction
+from hydrad.classify.specimen import specimen_without
+from hydrad.domain import ModelCard, Picture, Prediction, Specimen
 from hydrad.errors import BundleError, ConfigurationError
+from hydrad.images import View
 
 THRESHOLD = 0.5
 
@@ -38,6 +41,8 @@ class FixedClassifier:
             runtime="fixed",
         )
 
+        self._specimens = [specimen_without(self._card)]
+
     def __enter__(self) -> Self:
         return self
 
@@ -58,6 +63,23 @@ class FixedClassifier:
     def card(self, plot: str) -> ModelCard | None:  # noqa: ARG002  the same for every plot
         """The one model there is."""
         return self._card
+
+    @property
+    def specimens(self) -> Sequence[Specimen]:
+        """What the way of images is tested with: of the answer nothing can be learned."""
+        return self._specimens
+
+    def named(self, model: str) -> ModelCard | None:
+        """The one model there is, if it is called so."""
+        return self._card if model == self._card.id else None
+
+    async def examine(self, model: str, picture: Picture) -> Prediction:
+        """The one answer there is."""
+        return await self.classify(model, picture)
+
+    def expecting(self, plot: str) -> AbstractContextManager[Sequence[View]]:  # noqa: ARG002  the same for every plot
+        """It looks at nothing."""
+        return nullcontext(())
 
     def shadows(self, plot: str) -> Sequence[ModelCard]:  # noqa: ARG002  the same for every plot
         """None."""

@@ -55,6 +55,19 @@ def split(keras: Any, model: Any) -> Head:
     return Head(keras.Model(model.inputs[0], features), kernel, bias, spatial)
 
 
+def lean(model: Any, by: npt.NDArray[np.float32]) -> bool:
+    """Add to the logits of a network, through its last layer's bias; False where that layer has none.
+
+    Args:
+        by: shape (labels,).
+    """
+    layer = _last_weights(model)
+    if not layer.use_bias:
+        return False
+    layer.bias.assign_add(by)
+    return True
+
+
 def _last_weights(model: Any) -> Any:
     """The last layer with weights; only pooling, a softmax and layers that do nothing in service may follow it."""
     layer, pooled = _maker(model.outputs[0]), False

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hydrad.classify import backend
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.head import Head, split
-from hydrad.classify.runtime import Answers, Batch, Numbers
+from hydrad.classify.runtime import Batch, InBatches, NoRoom, first_line
 from hydrad.classify.vetting import vet
+from hydrad.domain import Meaning
 from hydrad.errors import BundleError
 
 _NEVER = -1e9  # a logit of probability zero
 _FAINT = 1e-12  # a map without evidence is left dark, not blown up
 
 
-class KerasRuntime:
+class KerasRuntime(InBatches):
     """A bundle's network on Keras.
 
     Batches have a few fixed sizes, since each size costs its backend a compilation; what is missing is padded.
@@ -28,54 +31,37 @@ class KerasRuntime:
 
     def __init__(self, bundle: Bundle, batch: int = 32) -> None:
         vet(bundle.model)
-        self._bundle = bundle
-        self._novelty = bundle.novelty()
+        super().__init__(bundle.computed_in("float32"), batch)
         self._keras = backend.keras()
         self._faults = backend.faults()
-        self.batch = batch
-        self.sizes = tuple(sorted({size for size in (1, 4, 16, 64, 256) if size < batch} | {batch}))
         self.name = backend.where()
         try:
             model = self._keras.saving.load_model(bundle.model, compile=False, safe_mode=True)
             self._head = split(self._keras, model)
         except self._faults as fault:
-            raise BundleError(f"its network cannot be loaded: {_first_line(fault)}") from fault
+            raise BundleError(f"its network cannot be loaded: {first_line(fault)}") from fault
         self._check(model)
         manifest = bundle.manifest
         self._forward = backend.compiled(
             lambda x: one_pass(
                 self._keras, self._head, x,
                 scale=manifest.preparation.scale, offset=manifest.preparation.offset, temperature=manifest.temperature,
+                meanings=[label.meaning for label in manifest.labels],
             )
         )  # fmt: skip
 
-    def compute(self, batch: Batch) -> Answers:
-        """Answer prepared pictures, shape (images, height, width, channels), as many as there are."""
-        if not len(batch):
-            raise ValueError("an empty batch has no answers")
-        pieces = [self._piece(batch[start : start + self.batch]) for start in range(0, len(batch), self.batch)]
-        logits, scores, embeddings, *maps = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
-        novelties: Numbers | None = None if self._novelty is None else self._novelty.of(embeddings)
-        return Answers(logits, scores, embeddings, maps[0] if maps else None, novelties)
-
-    def warm(self) -> None:
-        """Compute every size of batch once."""
-        for size in self.sizes:
-            self._piece(np.zeros((size, *self._bundle.manifest.preparation.shape), np.uint8))
-
-    def _piece(self, batch: Batch) -> list[Any]:
-        count = len(batch)
-        size = next(size for size in self.sizes if size >= count)
-        if size > count:
-            batch = np.concatenate([batch, np.zeros((size - count, *batch.shape[1:]), np.uint8)])
+    def _answer(self, batch: Batch) -> list[Any]:
         try:
             outputs = self._forward(self._keras.ops.convert_to_tensor(batch))
-            return [self._keras.ops.convert_to_numpy(output)[:count] for output in outputs]
+            return [self._keras.ops.convert_to_numpy(output) for output in outputs]
         except self._faults as fault:
-            raise BundleError(f"model {self._bundle.id!r} could not compute: {_first_line(fault)}") from fault
+            raise could_not_compute(self.bundle.id, fault) from fault
+
+    def rest(self) -> None:
+        """Nothing: a backend keeps its memory for whoever computes next."""
 
     def _check(self, model: Any) -> None:
-        manifest = self._bundle.manifest
+        manifest = self.bundle.manifest
         wanted = manifest.preparation.shape
         given = tuple(model.inputs[0].shape[1:])
         if len(given) != len(wanted) or any(
@@ -87,7 +73,14 @@ class KerasRuntime:
 
 
 def one_pass(
-    keras: Any, head: Head, images: Any, *, scale: float, offset: float, temperature: float
+    keras: Any,
+    head: Head,
+    images: Any,
+    *,
+    scale: float,
+    offset: float,
+    temperature: float,
+    meanings: Sequence[Meaning],
 ) -> tuple[Any, ...]:
     """Everything about a batch at once: logits, scores, embeddings and, where the head has maps, heatmaps.
 
@@ -95,6 +88,7 @@ def one_pass(
         images: 0 to 255, shape (n, height, width, channels).
         scale: of the values given to the network, with ``offset``.
         temperature: the logits are divided by it before the softmax.
+        meanings: of the labels, by which the heatmaps know what they speak against.
 
     Returns:
         Logits and scores, shape (n, labels); embeddings, shape (n, features); heatmaps, uint8, (n, rows, columns).
@@ -108,24 +102,40 @@ def one_pass(
     scores = ops.softmax(calibrated, axis=-1)
     if not head.maps:
         return logits, scores, embeddings
-    maps = evidence(keras, head, features, calibrated)
+    maps = evidence(keras, head, features, calibrated, rivals_of(meanings))
     return logits, scores, embeddings, ops.cast(ops.round(maps * 255.0), "uint8")
 
 
-def evidence(keras: Any, head: Head, features: Any, calibrated: Any) -> Any:
+def rivals_of(meanings: Sequence[Meaning]) -> npt.NDArray[np.bool_]:
+    """Against which other labels, a column each, each label, a row each, shows its evidence.
+
+    One asks of a fault what is not good about it. Against an empty plot everything would speak that is still alive.
+    """
+    others = ~np.eye(len(meanings), dtype=np.bool_)
+    good = np.array([meaning is Meaning.GOOD for meaning in meanings])
+    return np.where(good.any() & ~good[:, None], others & good, others)
+
+
+def evidence(keras: Any, head: Head, features: Any, calibrated: Any, rivals: npt.NDArray[np.bool_]) -> Any:
     """What speaks for the winning label against its rivals, at each place: 0 to 1, shape (n, rows, columns).
 
     The gradient of the probability p_c is along w_c − Σ_j p_j w_j, which vanishes as p_c approaches one. Divided by
-    1 − p_c, which the scaling to the largest value takes out anyway, it is w_c less the mean of the other labels'
-    weights by their probabilities among themselves: the same map, without the loss of digits.
+    1 − p_c, which the scaling to the largest value takes out anyway, it is w_c less the mean of its rivals' weights by
+    their probabilities among themselves: where all others are rivals the same map, without the loss of digits.
+
+    Args:
+        rivals: as :func:`rivals_of` has it.
     """
     ops = keras.ops
-    winner = ops.one_hot(ops.argmax(calibrated, axis=-1), head.kernel.shape[1], dtype="float32")
-    rivals = ops.softmax(calibrated + winner * _NEVER, axis=-1)
-    direction = ops.matmul(winner - rivals, np.ascontiguousarray(head.kernel.T))
+    _, first = ops.top_k(calibrated, 1)  # Keras' argmax looks at the bits of numbers, which cannot be exported
+    winner = ops.one_hot(first[:, 0], head.kernel.shape[1], dtype="float32")
+    weighed = ops.softmax(calibrated + ops.matmul(winner, np.where(rivals, 0.0, _NEVER).astype(np.float32)), axis=-1)
+    direction = ops.matmul(winner - weighed, np.ascontiguousarray(head.kernel.T))
     maps = ops.relu(ops.einsum("nrcf,nf->nrc", features, direction))
     return maps / ops.maximum(ops.max(maps, axis=(1, 2), keepdims=True), _FAINT)
 
 
-def _first_line(fault: BaseException) -> str:
-    return (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]
+def could_not_compute(model: str, fault: BaseException) -> BundleError:
+    """What a backend raised, in hydrad's words; NoRoom where it was for want of memory."""
+    kind = NoRoom if backend.is_lack_of_memory(fault) else BundleError
+    return kind(f"model {model!r} could not compute: {first_line(fault)}")

@@ -25,6 +25,9 @@ from hydrad.errors import BundleError
 MODEL = "model.keras"
 NOVELTY = "novelty.npz"
 GOLDEN = "golden.npz"
+EXPORT = ("network.xml", "network.bin")  # for the CPU runtime
+
+Precision = Literal["float32", "bfloat16"]
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 
@@ -70,6 +73,13 @@ class Golden(Part):
     tolerance: float = Field(gt=0)  # share of the largest stored logit
 
 
+class Calibration(Part):
+    """What fits a network's answers where they are computed in another precision than where it was trained."""
+
+    temperature: float = Field(gt=0)
+    thresholds: Mapping[str, Probability]
+
+
 class Manifest(Part):
     """bundle.json, without its seal."""
 
@@ -83,6 +93,9 @@ class Manifest(Part):
     parameters: int = Field(ge=1)
     temperature: float = Field(gt=0)  # the logits are divided by it before the softmax
     thresholds: Mapping[str, Probability]  # suggested, per label
+    precisions: Mapping[Literal["bfloat16"], Calibration] = Field(
+        default_factory=dict
+    )  # that it may be computed in too
     golden: Golden
     data: DataSet
     metrics: Mapping[str, JsonValue] = Field(default_factory=dict)
@@ -93,8 +106,9 @@ class Manifest(Part):
         names = self.names
         if len(set(names)) < len(names):
             raise ValueError("labels: a name stands there twice")
-        if set(self.thresholds) != set(names):
-            raise ValueError("thresholds: there must be one for each label and no other")
+        for its in (self.thresholds, *(calibration.thresholds for calibration in self.precisions.values())):
+            if set(its) != set(names):
+                raise ValueError("thresholds: there must be one for each label and no other")
         return self
 
     @property

@@ -8,12 +8,12 @@ does, when it is fitted on good images alone.
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from hydrad.classify.arrays import opened
 from hydrad.errors import BundleError
 
 Vectors = npt.NDArray[np.float32]
@@ -46,11 +46,8 @@ class Novelty:
     @classmethod
     def from_bytes(cls, data: bytes) -> Novelty:
         """Read what :meth:`to_bytes` wrote; raise BundleError when it is something else."""
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                mean, components, limit = file["mean"], file["components"], float(file["limit"])
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
-            raise BundleError(f"its novelty parameters cannot be read: {fault}") from fault
+        with opened(data, "novelty parameters") as file:
+            mean, components, limit = file["mean"], file["components"], float(file["limit"])
         if mean.ndim != 1 or components.ndim != 2 or components.shape[1] != mean.size:
             raise BundleError("its novelty parameters do not fit together")
         if not (np.isfinite(mean).all() and np.isfinite(components).all() and np.isfinite(limit) and limit > 0):

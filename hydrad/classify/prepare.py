@@ -39,6 +39,20 @@ class Preparation(BaseModel):
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     offset: float = Field(default=0.0, allow_inf_nan=False)
 
+    def __call__(self, image: Image.Image) -> Prepared:
+        """Bring a picture to the network's size and colours.
+
+        Args:
+            image: RGB, of any size.
+
+        Returns:
+            uint8, of shape :attr:`shape`; the picture is stretched, never cropped.
+        """
+        if self.colour == "grey":
+            image = image.convert("L")
+        small = image.resize((self.width, self.height), _FILTERS[self.filter], reducing_gap=2.0)
+        return np.asarray(small, np.uint8).reshape(self.shape)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of one prepared picture: (height, width, channels)."""
@@ -46,17 +60,5 @@ class Preparation(BaseModel):
 
 
 def prepare(pixels: Pixels, preparation: Preparation) -> Prepared:
-    """Bring a picture to the network's size and colours.
-
-    Args:
-        pixels: uint8 RGB, shape (height, width, 3), of any size.
-        preparation: what the network wants.
-
-    Returns:
-        uint8, of shape ``preparation.shape``; the picture is stretched, never cropped.
-    """
-    image = Image.fromarray(pixels)
-    if preparation.colour == "grey":
-        image = image.convert("L")
-    small = image.resize((preparation.width, preparation.height), _FILTERS[preparation.filter], reducing_gap=2.0)
-    return np.asarray(small, np.uint8).reshape(preparation.shape)
+    """What the preparation makes of pixels: uint8 RGB, shape (height, width, 3), of any size."""
+    return preparation(Image.fromarray(pixels))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,11 @@ from hydrad.domain import HeatMap, ModelCard, Prediction
 from hydrad.errors import BundleError
 
 FAINTEST = 1e-5  # the largest logit is taken to be at least this, lest nothing be allowed to a network of zeros
+
+
+class NoRoom(BundleError):
+    """There was not memory enough for so many images at once; there may be for fewer."""
+
 
 Numbers = npt.NDArray[np.float32]
 Batch = npt.NDArray[np.uint8]  # prepared pictures, shape (images, height, width, channels)
@@ -29,6 +35,27 @@ class Answers:
     embeddings: Numbers  # shape (images, features)
     heatmaps: npt.NDArray[np.uint8] | None  # shape (images, rows, columns), of each image's winning label
     novelties: Numbers | None  # shape (images,), in units of the limit
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """One after the other, of one model; at least one."""
+        return cls(
+            logits=np.concatenate([part.logits for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            embeddings=np.concatenate([part.embeddings for part in parts]),
+            heatmaps=None if parts[0].heatmaps is None else np.concatenate([part.heatmaps for part in parts]),
+            novelties=None if parts[0].novelties is None else np.concatenate([part.novelties for part in parts]),
+        )
+
+    def check(self, images: int, bundle: Bundle) -> None:
+        """Raise BundleError unless there is an answer of the right size for each of so many images."""
+        labels = len(bundle.manifest.names)
+        embeddings = len(self.embeddings), self.embeddings.ndim
+        others = [len(one) for one in (self.heatmaps, self.novelties) if one is not None]
+        if self.scores.shape != (images, labels) or embeddings != (images, 2) or any(n != images for n in others):
+            raise BundleError(
+                f"model {bundle.id!r} gave scores of shape {self.scores.shape} for {images} images and {labels} labels"
+            )
 
     def prediction(self, n: int, bundle: Bundle) -> Prediction:
         """What is said about image ``n``.
@@ -62,6 +89,11 @@ class Runtime(Protocol):
         ...
 
     @property
+    def bundle(self) -> Bundle:
+        """What it computes, with the calibration of the precision in which it does."""
+        ...
+
+    @property
     def batch(self) -> int:
         """The most images it computes at once."""
         ...
@@ -73,6 +105,81 @@ class Runtime(Protocol):
     def warm(self) -> None:
         """Compute every size of batch once, so that no image waits for a first time."""
         ...
+
+    def rest(self) -> None:
+        """Give back what is of use only while it computes; the next time takes a little longer."""
+        ...
+
+
+def sizes_up_to(batch: int) -> tuple[int, ...]:
+    """The few sizes of batches that a runtime is made ready for, since each of them costs it time or memory."""
+    return tuple(sorted({size for size in (1, 4, 16, 64, 256) if size < batch} | {batch}))
+
+
+def in_sizes(batch: Batch, sizes: Sequence[int], forward: Callable[[Batch], Sequence[Any]]) -> list[Any]:
+    """Compute any number of pictures in batches of these sizes; what a batch lacks is padded.
+
+    Args:
+        batch: prepared pictures, shape (images, height, width, channels), at least one.
+        sizes: ascending.
+        forward: computes a batch of one of the sizes; the first axis of all its results is the images'.
+
+    Returns:
+        Its results for all pictures.
+    """
+    if not len(batch):
+        raise ValueError("an empty batch has no answers")
+    pieces = []
+    for start in range(0, len(batch), sizes[-1]):
+        piece = batch[start : start + sizes[-1]]
+        count = len(piece)
+        size = next(size for size in sizes if size >= count)
+        if size > count:
+            piece = np.concatenate([piece, np.zeros((size - count, *piece.shape[1:]), np.uint8)])
+        pieces.append([result[:count] for result in forward(piece)])
+    if len(pieces) == 1:
+        return pieces[0]
+    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+
+
+class InBatches(ABC):
+    """What runtimes of networks have in common: batches of a few sizes, and novelty by the bundle's calibration.
+
+    Args:
+        bundle: with the calibration of the precision in which it is computed.
+        batch: the most images at once.
+    """
+
+    name: str
+
+    def __init__(self, bundle: Bundle, batch: int) -> None:
+        self.bundle = bundle
+        self.batch = batch
+        self.sizes = sizes_up_to(batch)
+        self._novelty = bundle.novelty()
+
+    def compute(self, batch: Batch) -> Answers:
+        """Answer prepared pictures, shape (images, height, width, channels), as many as there are."""
+        logits, scores, embeddings, *maps = in_sizes(batch, self.sizes, self._answer)
+        novelties: Numbers | None = None if self._novelty is None else self._novelty.of(embeddings)
+        return Answers(logits, scores, embeddings, maps[0] if maps else None, novelties)
+
+    def warm(self) -> None:
+        """Compute every size of batch once."""
+        for size in self.sizes:
+            self._answer(np.zeros((size, *self.bundle.manifest.preparation.shape), np.uint8))
+
+    @abstractmethod
+    def rest(self) -> None:
+        """Give back what is of use only while it computes, as far as the library lets go of it."""
+
+    @abstractmethod
+    def _answer(self, batch: Batch) -> Sequence[Any]:
+        """Logits, scores, embeddings and, where the network has maps, heatmaps of a batch of one of the sizes.
+
+        Raises:
+            BundleError: it cannot be computed; NoRoom for want of memory.
+        """
 
 
 OpenRuntime = Callable[[Bundle, int], Runtime]  # a bundle and the most images at once; raises BundleError
@@ -86,7 +193,7 @@ def ready(bundle: Bundle, open_runtime: OpenRuntime, batch: int) -> Runtime:
     """
     try:
         runtime = open_runtime(bundle, batch)
-        self_test(bundle, runtime)
+        self_test(runtime)
         runtime.warm()
     except BundleError as fault:
         raise BundleError(f"model {bundle.id!r} refused: {fault}") from fault
@@ -95,12 +202,13 @@ def ready(bundle: Bundle, open_runtime: OpenRuntime, batch: int) -> Runtime:
     return runtime
 
 
-def self_test(bundle: Bundle, runtime: Runtime) -> None:
-    """Answer the bundle's golden images as they were answered where it was trained.
+def self_test(runtime: Runtime) -> None:
+    """Answer its bundle's golden images as they were answered where it was trained.
 
     Raises:
         BundleError: saying how far off an answer is.
     """
+    bundle = runtime.bundle
     golden = bundle.golden()
     batch = np.stack([prepare(pixels, bundle.manifest.preparation) for pixels in golden.pictures])
     answers = runtime.compute(batch)
@@ -115,7 +223,13 @@ def self_test(bundle: Bundle, runtime: Runtime) -> None:
         )
 
 
-def card(bundle: Bundle, runtime: Runtime) -> ModelCard:
-    """What the model says of itself."""
+def card(runtime: Runtime) -> ModelCard:
+    """What the model that it computes says of itself."""
+    bundle = runtime.bundle
     manifest = bundle.manifest
-    return ModelCard(manifest.id, manifest.meanings, dict(manifest.thresholds), manifest.architecture, runtime.name)
+    return ModelCard(manifest.id, manifest.meanings, dict(bundle.thresholds), manifest.architecture, runtime.name)
+
+
+def first_line(fault: BaseException) -> str:
+    """What a library said, in one line that fits a log."""
+    return (str(fault).strip() or type(fault).__name__).splitlines()[0][:300]

@@ -6,10 +6,9 @@ import asyncio
 import gc
 import math
 import time
-from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,87 +17,56 @@ import numpy as np
 
 from hydrad import log
 from hydrad.classify import bundle as bundles
-from hydrad.classify.bundle import Bundle
 from hydrad.classify.claims import Claim, server
+from hydrad.classify.deaths import MOST_DEATHS, Deaths
+from hydrad.classify.loaded import Loaded, Request
 from hydrad.classify.manifest import Manifest
-from hydrad.classify.prepare import Prepared, prepare
-from hydrad.classify.runtime import Answers, OpenRuntime, Runtime, card, ready
-from hydrad.domain import ModelCard, Picture, Prediction
-from hydrad.errors import BundleError
+from hydrad.classify.opening import Opener
+from hydrad.classify.prepare import Preparation, Prepared
+from hydrad.classify.runtime import Answers, NoRoom, OpenRuntime, card, ready
+from hydrad.classify.shelf import OPEN, Shelf
+from hydrad.classify.specimen import specimen_of, specimen_without
+from hydrad.domain import ModelCard, Picture, Prediction, Specimen
+from hydrad.errors import BundleError, ImageError
+from hydrad.images import image_of
 
 TICK_S = 1.0  # an idle service says this often that it lives
 
 _log = log.get("classify")
 
 
-def open_keras(bundle: Bundle, batch: int) -> Runtime:
-    """Load a bundle with Keras, which is imported only now."""
-    from hydrad.classify.keras_runtime import KerasRuntime  # noqa: PLC0415  so that nothing else pays for it
-
-    return KerasRuntime(bundle, batch)
-
-
-@dataclass(slots=True, eq=False)
-class _Request:
-    prepared: Prepared
-    answer: asyncio.Future[Prediction]
-    since: float  # time.monotonic() at which it could have been computed
-
-
-@dataclass(slots=True, eq=False)
-class Loaded:
-    """A model that has passed its tests and is warm, and the pictures that wait for it."""
-
-    bundle: Bundle
-    runtime: Runtime
-    claim: Claim
-    card: ModelCard
-    coming: int = 0  # pictures being prepared
-    waiting: deque[_Request] = field(default_factory=deque)
-
-    @property
-    def id(self) -> str:
-        """The model's name."""
-        return self.bundle.id
-
-    @property
-    def full(self) -> bool:
-        """True when more pictures wait than are computed at once."""
-        return len(self.waiting) >= self.runtime.batch
-
-    @property
-    def busy(self) -> bool:
-        """True while a picture waits for it or is about to."""
-        return bool(self.waiting or self.coming)
-
-    def due_s(self, now: float, max_wait_s: float) -> float:
-        """Seconds until its next batch should start; for ever when nobody waits."""
-        if not self.waiting:
-            return math.inf
-        return 0.0 if self.full or not self.coming else self.waiting[0].since + max_wait_s - now
-
-
 class ModelService:
     """A classifier that serves bundles; enter it, run it as a root task, load bundles, classify.
 
-    A batch starts when it is full, when no other picture for its model is being prepared, or when its oldest picture
+    A batch starts when it is full, when no other picture for its model is being read, or when its oldest picture
     has waited ``max_wait_ms``: a lone picture never waits for company that is not coming.
 
     Args:
         batch: the most images computed at once.
         max_wait_ms: the longest a picture waits for others while the runtime is idle.
-        open_runtime: loads a bundle; Keras unless said otherwise.
-        preparers: threads that scale pictures.
+        open_runtime: loads a bundle; the best there is here when None.
+        open_models: the most networks that are open at a time; others are opened when a picture needs them.
+        preparers: threads that decode pictures once more, which were read when another model was expected to look.
+        in_hand: the file that remembers what is being computed, should that be this process's end; None: none does.
     """
 
     def __init__(
-        self, *, batch: int = 32, max_wait_ms: float = 20.0, open_runtime: OpenRuntime = open_keras, preparers: int = 2
+        self,
+        *,
+        batch: int = 32,
+        max_wait_ms: float = 20.0,
+        open_runtime: OpenRuntime | None = None,
+        open_models: int = OPEN,
+        preparers: int = 2,
+        in_hand: Path | None = None,
     ) -> None:
         self._batch = batch
         self._max_wait_s = max_wait_ms / 1000.0
-        self._open_runtime = open_runtime
+        self._open_runtime = Shelf(open_models).opener(open_runtime or Opener())
+        self._deaths = Deaths(in_hand)
         self._served: dict[str, Loaded] = {}
         self._shadows: dict[str, Loaded] = {}
+        self._unserved = [specimen_without(None)]
         self._retired: set[Loaded] = set()  # until the last picture that waited for them is answered
         self._room = asyncio.Semaphore(8 * batch)
         self._changed = asyncio.Event()
@@ -109,6 +77,7 @@ class ModelService:
         self._preparing = ThreadPoolExecutor(preparers, thread_name_prefix="hydrad-prepare")
 
     def __enter__(self) -> Self:
+        self._deaths.__enter__()
         return self
 
     def __exit__(
@@ -117,6 +86,7 @@ class ModelService:
         self._stop()
         for executor in (self._preparing, self._loading, self._inference):
             executor.shutdown(cancel_futures=True)
+        self._deaths.__exit__(kind, fault, trace)
 
     @property
     def ticked_at(self) -> float:
@@ -132,6 +102,16 @@ class ModelService:
     def in_shadow(self) -> Sequence[ModelCard]:
         """The models that judge along, in the order they were loaded."""
         return [loaded.card for loaded in self._shadows.values()]
+
+    @property
+    def specimens(self) -> Sequence[Specimen]:
+        """What each model in service is tested with; without any, what the way of images is tested with."""
+        return [served.specimen for served in self._served.values()] or self._unserved
+
+    def named(self, model: str) -> ModelCard | None:
+        """The model in service of this name, or None."""
+        served = self._served.get(model)
+        return None if served is None else served.card
 
     def manifest(self, model: str) -> Manifest:
         """What the bundle of a model in service says of itself; raises KeyError for one that is not."""
@@ -166,6 +146,7 @@ class ModelService:
             if held is not None and plots is None and held.bundle.manifest == found.manifest:
                 return held
             runtime = await loop.run_in_executor(self._loading, ready, found, self._open_runtime, self._batch)
+            specimen = await loop.run_in_executor(self._loading, specimen_of, runtime.bundle)
         except BundleError as fault:
             _log.error("model_refused", folder=str(folder), reason=str(fault))
             raise
@@ -173,7 +154,7 @@ class ModelService:
         _log.info("model_loaded", model=found.id, runtime=runtime.name, took_s=took_s)
         patterns = found.manifest.plots if plots is None else tuple(plots)
         claim = Claim(found.id, patterns, found.manifest.created_at)
-        return Loaded(found, runtime, claim, card(found, runtime))
+        return Loaded(runtime.bundle, runtime, claim, card(runtime), specimen)
 
     def swap(
         self, *, serve: Sequence[Loaded] = (), shadow: Sequence[Loaded] = (), retire: Collection[str] = ()
@@ -220,6 +201,16 @@ class ModelService:
         """Take a model out of service; pictures that wait for it are still answered."""
         self.swap(retire=[model])
 
+    @contextmanager
+    def expecting(self, plot: str) -> Iterator[Sequence[Preparation]]:
+        """How models look at this plot's next picture; while it is entered, their batches wait for it, but not long."""
+        served = self._serving(plot)
+        shadows = [loaded for loaded in self._shadows.values() if loaded.claim.covers(plot)]
+        looking = shadows if served is None else [served, *shadows]
+        wanted = list(dict.fromkeys(loaded.bundle.manifest.preparation for loaded in looking))
+        with nullcontext() if served is None else _coming(served, self._changed):
+            yield wanted
+
     async def classify(self, plot: str, picture: Picture) -> Prediction:
         """Scores, heatmap and embedding of one picture; raise BundleError when the model cannot answer."""
         async with self._room:
@@ -227,7 +218,16 @@ class ModelService:
             served = self._serving(plot)
             if served is None:
                 raise BundleError(f"no model serves {plot}")
-            return await self._answered(served, picture)
+            return await self._answered(served, picture, f"{served.id}/{picture.pixels_digest}")
+
+    async def examine(self, model: str, picture: Picture) -> Prediction:
+        """:meth:`classify` by the model in service of this name, whatever plots it is for."""
+        async with self._room:
+            self._refuse_when_stopped()
+            served = self._served.get(model)
+            if served is None:
+                raise BundleError(f"no model {model!r} serves")
+            return await self._answered(served, picture, f"{served.id}/{picture.pixels_digest}")
 
     async def ask(self, shadow: str, picture: Picture) -> Prediction:
         """What a model in shadow says, once no picture waits for one in service; raise BundleError when it cannot."""
@@ -235,22 +235,32 @@ class ModelService:
         loaded = self._shadows.get(shadow)
         if loaded is None:
             raise BundleError(f"no model {shadow!r} is in shadow")
-        return await self._answered(loaded, picture)
+        return await self._answered(loaded, picture, loaded.id)  # what changes nothing is not worth many deaths
 
-    async def _answered(self, served: Loaded, picture: Picture) -> Prediction:
-        loop = asyncio.get_running_loop()
-        served.coming += 1  # before anything is awaited: whoever retires the model must see it
-        try:
-            prepared = await loop.run_in_executor(
-                self._preparing, prepare, picture.pixels, served.bundle.manifest.preparation
-            )
-        finally:
-            served.coming -= 1
-            self._changed.set()
-        self._refuse_when_stopped()
-        request = _Request(prepared, loop.create_future(), time.monotonic())
+    async def _answered(self, served: Loaded, picture: Picture, name: str) -> Prediction:
+        if self._deaths.hopeless(name):
+            raise BundleError(f"the daemon ended {MOST_DEATHS} times while model {served.id!r} computed it")
+        prepared = picture.views.get(served.bundle.manifest.preparation)
+        if prepared is None:
+            prepared = await self._prepared(served, picture)
+        request = Request(prepared, name, asyncio.get_running_loop().create_future(), time.monotonic())
         served.waiting.append(request)
+        self._changed.set()
         return await request.answer
+
+    async def _prepared(self, served: Loaded, picture: Picture) -> Prepared:
+        """What the model looks at, of a picture that was read when nobody knew which model would."""
+        with _coming(served, self._changed):
+            try:
+                prepared = await asyncio.get_running_loop().run_in_executor(
+                    self._preparing, lambda: served.bundle.manifest.preparation(image_of(picture.data))
+                )
+            except MemoryError as fault:
+                raise BundleError("there is not memory enough to decode it again") from fault
+            except ImageError as fault:
+                raise BundleError(f"it could not be decoded again: {fault}") from fault
+        self._refuse_when_stopped()
+        return prepared
 
     async def run(self) -> None:
         """Compute batches for ever; when it ends, whoever waits is told so."""
@@ -296,26 +306,38 @@ class ModelService:
             return
 
     async def _compute(self, served: Loaded, *, most: int | None = None) -> None:
-        count = min(len(served.waiting), most or served.runtime.batch)
+        count = min(len(served.waiting), most or served.at_once)
         requests = [served.waiting.popleft() for _ in range(count)]
         try:
-            live = [request for request in requests if not request.answer.done()]
-            if live:
-                await self._answer(served, live)
+            for together in self._apart([request for request in requests if not request.answer.done()]):
+                await self._answer(served, together)
         finally:
             for request in requests:
                 _fail(request, "the classifier stopped")
 
-    async def _answer(self, served: Loaded, requests: Sequence[_Request]) -> None:
-        stack = np.stack([request.prepared for request in requests])
+    def _apart(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+        """Those that nothing is known against, together; then each that a daemon may have died of."""
+        if innocent := [request for request in requests if not self._deaths.suspect(request.name)]:
+            yield innocent
+        yield from ([request] for request in requests if self._deaths.suspect(request.name))
+
+    async def _answer(self, served: Loaded, requests: Sequence[Request]) -> None:
+        """Answer these; where they cannot be answered together, each half is by itself, so that one spoils no other."""
+        self._ticked_at = time.monotonic()
         try:
-            answers: Answers = await asyncio.get_running_loop().run_in_executor(
-                self._inference, served.runtime.compute, stack
+            answers = await asyncio.get_running_loop().run_in_executor(
+                self._inference, self._computed, served, requests
             )
         except BundleError as fault:
-            _log.error("batch_failed", model=served.bundle.id, images=len(requests), reason=str(fault))
-            for request in requests:
-                _fail(request, str(fault))
+            _log.error("batch_failed", model=served.id, images=len(requests), reason=str(fault))
+            if isinstance(fault, NoRoom):
+                served.lacks_room(len(requests))
+            if len(requests) == 1:
+                _fail(requests[0], str(fault))
+                return
+            half = len(requests) // 2
+            await self._answer(served, requests[:half])
+            await self._answer(served, requests[half:])
             return
         for n, request in enumerate(requests):
             if request.answer.done():
@@ -324,6 +346,21 @@ class ModelService:
                 request.answer.set_result(answers.prediction(n, served.bundle))
             except BundleError as fault:
                 _fail(request, str(fault))
+
+    def _computed(self, served: Loaded, requests: Sequence[Request]) -> Answers:
+        """In the thread that computes: the answers, or BundleError whatever else came up."""
+        try:
+            stack = np.stack([request.prepared for request in requests])
+            with self._deaths.survived([request.name for request in requests]):
+                answers = served.runtime.compute(stack)
+            answers.check(len(requests), served.bundle)
+        except BundleError:
+            raise
+        except MemoryError as fault:
+            raise NoRoom(f"model {served.id!r} could not compute: there is not memory enough") from fault
+        except Exception as fault:  # a network is somebody else's code: whatever it raises ends no daemon
+            raise BundleError(f"model {served.id!r} could not compute: {fault!r}"[:300]) from fault
+        return answers
 
     def _serving(self, plot: str) -> Loaded | None:
         name = server(plot, (served.claim for served in self._served.values()))
@@ -343,6 +380,17 @@ class ModelService:
                 _fail(served.waiting.popleft(), "the classifier stopped")
 
 
-def _fail(request: _Request, reason: str) -> None:
+@contextmanager
+def _coming(served: Loaded, changed: asyncio.Event) -> Iterator[None]:
+    """While a picture is on its way to a model: whoever retires that, or begins a batch, must see it."""
+    served.coming += 1
+    try:
+        yield
+    finally:
+        served.coming -= 1
+        changed.set()
+
+
+def _fail(request: Request, reason: str) -> None:
     if not request.answer.done():
         request.answer.set_exception(BundleError(reason))

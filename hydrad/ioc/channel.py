@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import IntFlag
 from typing import Protocol
 
+from hydrad.config import Group
 from hydrad.errors import ChangeRefused
 from hydrad.ioc.alarm import Alarm
 from hydrad.ioc.controls import Who
-from hydrad.ioc.wire import STRING_BYTES, Dbr, Value
+from hydrad.ioc.wire import STRING_BYTES, Dbr, Value, Values
 
 Encoded = dict[tuple[int, int], tuple[bytes, int]]  # by DBR type and count: each form of an event is made once
+
+
+NO_LIMITS = (0.0, 0.0, *[math.nan] * 4, 0.0, 0.0)
 
 
 class Event(IntFlag):
@@ -36,14 +41,18 @@ class Listener(Protocol):
         ...
 
 
+_NOBODY: dict[Listener, None] = {}  # in order, of the many channels that nobody subscribes to
+
+
 class Channel:
     """What a client can connect to.
 
     ``capacity`` are its elements, and ``room`` the bytes of its text when it is read with ``$``. ``limits`` are upper
     and lower display, upper alarm, upper and lower warning, lower alarm, upper and lower control limit, as CA has them.
+    Who may put to one of ``groups`` may put to it.
     """
 
-    __slots__ = ("listeners",)
+    __slots__ = ("_listeners",)
 
     native: Dbr
     capacity: int = 1
@@ -51,23 +60,34 @@ class Channel:
     units: str = ""
     precision: int = 0
     states: Sequence[str] = ()
-    limits: Sequence[float] = (0.0,) * 8
+    limits: Sequence[float] = NO_LIMITS
+    groups: Sequence[Group] = ()
     rtyp: str
     name: str
-    value: Value
+    value: Value | Values
     alarm: Alarm
     stamp: float
     acknowledge: tuple[int, int]
 
     def __init__(self) -> None:
-        self.listeners: tuple[Listener, ...] = ()
+        self._listeners = _NOBODY
+
+    def hear(self, listener: Listener) -> None:
+        """Tell this one too, from now on."""
+        if self._listeners is _NOBODY:
+            self._listeners = {}
+        self._listeners[listener] = None
+
+    def part(self, listener: Listener) -> None:
+        """Tell this one no more."""
+        self._listeners.pop(listener, None)
 
     def announce(self, events: int) -> None:
         """Tell the subscribers that asked for one of these events."""
-        if not self.listeners:
+        if not self._listeners:
             return
         encoded: Encoded = {}
-        for listener in self.listeners:
+        for listener in tuple(self._listeners):
             if listener.mask & events:
                 listener.news(encoded)
 
@@ -76,5 +96,5 @@ class Channel:
         raise ChangeRefused("is read-only")
 
     def acknowledge_alarm(self, *, severity: int | None = None, transient: int | None = None) -> None:
-        """Take what an alarm handler wrote to ACKS or ACKT; raise ChangeRefused where there is no alarm of its own."""
-        raise ChangeRefused(f"has no alarm of its own to acknowledge ({severity=}, {transient=})")
+        """Take what an alarm handler wrote to ACKS or ACKT."""
+        raise NotImplementedError

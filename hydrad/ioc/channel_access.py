@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
+import resource
 import socket
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 from ipaddress import ip_address
 from typing import NoReturn, cast
@@ -14,16 +17,19 @@ from typing import NoReturn, cast
 import caproto as ca
 
 from hydrad import log
-from hydrad.errors import ConfigurationError
+from hydrad.errors import ConfigurationError, HydradError, TryAgain
 from hydrad.ioc.channel import Channel
-from hydrad.ioc.circuit import VERSION, Circuit
+from hydrad.ioc.circuit import Circuit
 from hydrad.ioc.controls import Gate
 from hydrad.ioc.interfaces import broadcast_of
+from hydrad.ioc.messages import VERSION, Command, message
 from hydrad.ioc.records import Record
-from hydrad.ioc.wire import Dbr
 
 BEACON_FIRST_S, BEACON_LAST_S = 0.02, 15.0  # a beacon's period doubles from one to the other, as the protocol has it
 DEFAULT_BEACON_PORT = 5065
+# A host that vanished is forgotten after two minutes; by itself Linux would begin to ask after two hours.
+SILENT_S, ASK_EVERY_S, ASK_TIMES = 60, 15, 4
+MOST_CLIENTS = 2000
 SEND_BUFFER_BYTES = 128 * 1024  # more would hold more of what is no longer true for a client that does not read
 
 _log = log.get("ioc")
@@ -38,6 +44,9 @@ class Records:
     def __len__(self) -> int:
         return len(self._records)
 
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records.values())
+
     def add(self, *records: Record) -> None:
         """Serve these too."""
         self._records.update((record.name, record) for record in records)
@@ -49,7 +58,7 @@ class Records:
         if record not in self._records:
             return None
         channel = self._records[record].field(field)
-        text = channel is not None and (channel.native is Dbr.STRING or isinstance(channel.value, str))
+        text = channel is not None and isinstance(channel.value, str)
         return channel if text or base == name else None
 
 
@@ -68,6 +77,8 @@ class CaServer:
         self._port = port
         self._gate = gate
         self._clients: dict[asyncio.Task[None], Circuit] = {}
+        self._hosts: Counter[str] = Counter()  # of the clients
+        self._refuses = False
         self.serving = asyncio.Event()
 
     @property
@@ -79,7 +90,8 @@ class CaServer:
         """Serve until cancelled.
 
         Raises:
-            ConfigurationError: an interface or the port cannot be had.
+            TryAgain: somebody has the port, or this host does not have an interface's address at present.
+            ConfigurationError: the port cannot be had for another reason.
         """
         _quieten_caproto()
         loop = asyncio.get_running_loop()
@@ -114,9 +126,7 @@ class CaServer:
         try:
             hearing.bind((address, self._port))
         except OSError as fault:
-            raise ConfigurationError(
-                f"ioc.port: {self._port} on {address} cannot be had ({fault.strerror}); is another IOC running here?"
-            ) from fault
+            raise self._not_had(address, fault) from fault
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Searches(self._records, answering), sock=hearing
         )
@@ -131,23 +141,48 @@ class CaServer:
             # Not shared with another server: of two on one host and port, a search reaches only one.
             datagrams.bind((interface, self._port))
         except OSError as fault:
-            raise ConfigurationError(
-                f"ioc.port: {self._port} on {interface} cannot be had ({fault.strerror}); is another IOC running here?"
-            ) from fault
+            raise self._not_had(interface, fault) from fault
         return streams, datagrams
 
+    def _not_had(self, interface: str, fault: OSError) -> HydradError:
+        if fault.errno == errno.EADDRNOTAVAIL:  # an interface may come up later than we do
+            return TryAgain(f"ioc.interfaces: this host has no address {interface} at present ({fault.strerror})")
+        words = f"ioc.port: {self._port} on {interface} cannot be had ({fault.strerror})"
+        if fault.errno == errno.EADDRINUSE:  # and whoever has it may go: an earlier daemon, above all
+            return TryAgain(f"{words}; is another IOC running here?")
+        return ConfigurationError(words)
+
+    def _admits(self, host: str) -> bool:
+        """Whether there is room for one more: files need descriptors too, and no host gets more than half."""
+        most = min(MOST_CLIENTS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        admits = len(self._clients) < most and self._hosts[host] < most // 2
+        if not admits and not self._refuses:
+            _log.error(
+                "client_refused", host=host, clients=len(self._clients), of_this_host=self._hosts[host], most=most
+            )
+        self._refuses = not admits
+        return admits
+
     def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host = str((writer.get_extra_info("peername") or ("?",))[0])
+        if not self._admits(host):
+            writer.transport.abort()
+            return
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("KEEPIDLE", SILENT_S), ("KEEPINTVL", ASK_EVERY_S), ("KEEPCNT", ASK_TIMES)):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_{option}"), value)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else events wait 40 ms for one another
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         circuit = Circuit(reader, writer, self._records.find, self._gate)
         task = asyncio.create_task(circuit.serve(), name="a client of the IOC")
         self._clients[task] = circuit
-        task.add_done_callback(self._gone)
+        self._hosts[host] += 1
+        task.add_done_callback(lambda task: self._gone(task, host))
 
-    def _gone(self, task: asyncio.Task[None]) -> None:
+    def _gone(self, task: asyncio.Task[None], host: str) -> None:
         self._clients.pop(task, None)
+        self._hosts -= Counter([host])  # forgets it with its last client
         if not task.cancelled() and (fault := task.exception()) is not None:
             _log.error("client_dropped", why=repr(fault), exc_info=fault)
 
@@ -209,7 +244,11 @@ class _Searches(asyncio.DatagramProtocol):
         if known and self._answering is not None:
             port = self._answering.get_extra_info("sockname")[1]
             answers = (ca.SearchResponse(port, None, cid, VERSION) for cid in known)
-            self._answering.sendto(b"".join(map(bytes, (ca.VersionResponse(VERSION), *answers))), addr)
+            # With the number of its datagram, by which a client sees that it may ask for more at a time.
+            numbered = next((command.header for command in commands if isinstance(command, ca.VersionRequest)), None)
+            kind, number = (numbered.data_type, numbered.parameter1) if numbered is not None else (0, 0)
+            version = message(Command.VERSION, kind=kind, count=VERSION, first=number)
+            self._answering.sendto(version + b"".join(map(bytes, answers)), addr)
 
     def error_received(self, exc: Exception) -> None:
         _log.debug("search_not_answered", why=str(exc))

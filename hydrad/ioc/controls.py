@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+from hydrad.config import Group
 from hydrad.domain import Change
 from hydrad.errors import ChangeRefused
 
@@ -41,8 +42,8 @@ class Controls(Protocol):
 class Gate(Protocol):
     """Decides who may put, and answers those who may not."""
 
-    def admit(self, who: Who) -> None:
-        """Raise NotAdmitted if this client may not put at all."""
+    def admit(self, who: Who, groups: Sequence[Group]) -> None:
+        """Raise NotAdmitted if this client may put to none of these groups of PVs."""
         ...
 
     def refused(self, who: Who, name: str, value: float | str | None, why: str) -> None:

@@ -7,17 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from hydrad.config import Group
 from hydrad.domain import Severity
 from hydrad.errors import ChangeRefused
 from hydrad.ioc.alarm import Alarm, Condition
-from hydrad.ioc.channel import ALL, Channel, Event
+from hydrad.ioc.channel import ALL, NO_LIMITS, Channel, Event
 from hydrad.ioc.controls import Who
-from hydrad.ioc.wire import STRING_BYTES, Dbr, Value, as_number, as_state, as_whole
+from hydrad.ioc.wire import STATE_BYTES, STRING_BYTES, Dbr, Value, as_number, as_state, as_whole
+from hydrad.settings import LIMITS, SEVERITIES_OF_LIMITS, STATE_CODES
 
 SEVERITIES = tuple(severity.name for severity in Severity)
 CONDITIONS = tuple(condition.name for condition in Condition)
 NO_YES = ("NO", "YES")
-_STATE_CODES = ("ZR", "ON", "TW", "TH", "FR", "FV", "SX", "SV", "EI", "NI", "TE", "EL", "TV", "TT", "FT", "FF")
+FTVL = ("STRING", "CHAR", "UCHAR", "SHORT", "USHORT", "LONG", "ULONG", "INT64", "UINT64", "FLOAT", "DOUBLE")
+_NOT_SHOWN = frozenset(
+    {"hyst", "mdel", "adel", "severities"}
+)  # no screen draws them: who waits for PROPERTY is not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,11 @@ class Owner(Protocol):
     units: str
 
     @property
+    def limits(self) -> Sequence[float]:
+        """Display, alarm, warning and control limits."""
+        ...
+
+    @property
     def acknowledge(self) -> tuple[int, int]:
         """ACKT and ACKS."""
         ...
@@ -53,6 +63,14 @@ class Owner(Protocol):
 
     def reassess(self) -> None:
         """Compute the record's alarm anew and post it if it changed."""
+        ...
+
+    def acknowledge_alarm(self, *, severity: int | None = None, transient: int | None = None) -> None:
+        """Take what an alarm handler wrote to ACKS or ACKT."""
+        ...
+
+    async def keep(self, field: str, value: float, old: float, who: Who) -> None:
+        """See that what was put to a field holds after a restart; raise ChangeRefused if it cannot be."""
         ...
 
 
@@ -101,30 +119,55 @@ class Field(Channel):
 
     @property
     def precision(self) -> int:  # type: ignore[override]  # likewise
-        """The record's."""
-        return self._record.precision
+        """The record's, for a field that is a quantity."""
+        return self._record.precision if self.native is Dbr.DOUBLE else 0
+
+    @property
+    def limits(self) -> Sequence[float]:  # type: ignore[override]  # likewise
+        """The record's, for a field that is a quantity; but no alarm limits, since its alarm is the record's."""
+        if self.native not in {Dbr.DOUBLE, Dbr.LONG}:
+            return NO_LIMITS
+        upper, lower, *_, highest, lowest = self._record.limits
+        return upper, lower, *NO_LIMITS[2:6], highest, lowest
 
     @property
     def units(self) -> str:  # type: ignore[override]  # likewise
         """The record's, for a field that is a quantity."""
         return self._record.units if self.native in {Dbr.DOUBLE, Dbr.LONG} else ""
 
+    @property
+    def groups(self) -> Sequence[Group]:  # type: ignore[override]  # likewise
+        """A limit or a severity is for those who may change alarms."""
+        return ("alarms",) if self._of.live else ()
+
+    def acknowledge_alarm(self, *, severity: int | None = None, transient: int | None = None) -> None:
+        """As of the record itself."""
+        self._record.acknowledge_alarm(severity=severity, transient=transient)
+
     async def put(self, value: Value, who: Who) -> None:
-        """Set a limit or a severity and compute the record's alarm anew."""
+        """Keep a limit or a severity, and show it."""
         if not self._of.live:
             await super().put(value, who)
-        wanted = self._accepted(value)
-        if wanted == self.value:
+        wanted, old = self.accepted(value), self.value
+        if wanted == old:
             return
+        await self._record.keep(self.name.rpartition(".")[2], float(wanted), float(old), who)
+        if self.value == old:  # else whoever keeps it has shown it already
+            self.show(wanted)
+
+    def show(self, wanted: Value) -> None:
+        """Set it and compute the record's alarm anew."""
         if self._of.element is None:
             setattr(self._record, self._of.attribute, wanted)
         else:
             getattr(self._record, self._of.attribute)[self._of.element] = wanted
         self.announce(ALL)
-        self._record.announce(Event.PROPERTY)
+        if self._of.attribute not in _NOT_SHOWN:
+            self._record.announce(Event.PROPERTY)
         self._record.reassess()
 
-    def _accepted(self, value: Value) -> Value:
+    def accepted(self, value: Value) -> Value:
+        """What a value means to this field; raise ChangeRefused for one that it cannot have."""
         if self.states:
             if self._of.element is not None and self._of.element >= len(getattr(self._record, self._of.attribute)):
                 raise ChangeRefused("there is no such state")
@@ -146,21 +189,23 @@ def _severity(*names: str) -> dict[str, FieldOf]:
 def limits(native: Dbr) -> Mapping[str, FieldOf]:
     """The fields of an analog record whose value is of this type."""
     return {
-        **_live(native, "HIHI", "HIGH", "LOW", "LOLO", "HYST", "MDEL", "ADEL", "HOPR", "LOPR"),
-        **_severity("HHSV", "HSV", "LSV", "LLSV"),
+        **_live(native, *LIMITS),
+        **_severity(*SEVERITIES_OF_LIMITS),
         "DRVH": FieldOf(native, "drvh"),
         "DRVL": FieldOf(native, "drvl"),
-        "EGU": FieldOf(Dbr.STRING, "units"),
+        "EGU": FieldOf(Dbr.STRING, "units", room=16),
         "PREC": FieldOf(Dbr.SHORT, "precision"),
     }
 
 
 def many_states() -> Mapping[str, FieldOf]:
     """The fields of a record with up to sixteen states."""
-    names = {f"{code}ST": FieldOf(Dbr.STRING, "states", element=n) for n, code in enumerate(_STATE_CODES)}
+    names = {
+        f"{code}ST": FieldOf(Dbr.STRING, "states", element=n, room=STATE_BYTES) for n, code in enumerate(STATE_CODES)
+    }
     severities = {
         f"{code}SV": FieldOf(Dbr.ENUM, "severities", SEVERITIES, element=n, live=True)
-        for n, code in enumerate(_STATE_CODES)
+        for n, code in enumerate(STATE_CODES)
     }
     return {**names, **severities}
 
@@ -168,8 +213,8 @@ def many_states() -> Mapping[str, FieldOf]:
 def two_states() -> Mapping[str, FieldOf]:
     """The fields of a record with two states."""
     return {
-        "ZNAM": FieldOf(Dbr.STRING, "states", element=0),
-        "ONAM": FieldOf(Dbr.STRING, "states", element=1),
+        "ZNAM": FieldOf(Dbr.STRING, "states", element=0, room=STATE_BYTES),
+        "ONAM": FieldOf(Dbr.STRING, "states", element=1, room=STATE_BYTES),
         "ZSV": FieldOf(Dbr.ENUM, "severities", SEVERITIES, element=0, live=True),
         "OSV": FieldOf(Dbr.ENUM, "severities", SEVERITIES, element=1, live=True),
     }
@@ -188,7 +233,7 @@ COMMON: Mapping[str, FieldOf] = {
 TEXT: Mapping[str, FieldOf] = {
     "NELM": FieldOf(Dbr.DOUBLE, "capacity"),
     "NORD": FieldOf(Dbr.DOUBLE, "length"),
-    "FTVL": FieldOf(Dbr.ENUM, "element_type", ("STRING", "CHAR")),
+    "FTVL": FieldOf(Dbr.ENUM, "element_type", FTVL),
 }
 
 

@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 import hydrad
-from hydrad.domain import BeamState, Health, Severity, Status, Vitals
-from hydrad.ioc.alarm import QUIET, Alarm, Condition
+from hydrad.domain import BeamState, Canary, Health, Run, RunState, Severity, Status, Vitals
+from hydrad.ioc.alarm import QUIET, Alarm, Condition, worse
 from hydrad.ioc.detector_pvs import DetectorPvs
 from hydrad.ioc.names import Names
-from hydrad.ioc.plot_pvs import OVER, SEVERITIES, STATUSES, clean
+from hydrad.ioc.plot_pvs import NO_RUN, OVER, SEVERITIES, STATUSES, clean
 from hydrad.ioc.records import Analog, Putter, Record, States, String, Text, Whole
 from hydrad.ranking import worst
 
@@ -43,8 +43,21 @@ class HallPvs:
             (Severity.NO_ALARM, Severity.NO_ALARM, Severity.INVALID),
         )
         self.least = Analog(
-            names.hall("BEAM:MIN"), f"{about}: beam is on from"[:40], units=units, precision=2, putter=least
+            names.hall("BEAM:MIN"),
+            f"{about}: beam is on from"[:40],
+            units=units,
+            precision=2,
+            putter=least,
+            groups=("beam",),
         )
+        self.run = Whole(names.hall("RUN:NUMBER"), f"{about}: run"[:40])
+        self.run_state = States(
+            names.hall("RUN:STATE"),
+            f"{about}: is a run going?"[:40],
+            tuple(state.name for state in RunState),
+            (Severity.NO_ALARM,) * len(RunState),
+        )
+        self.run_type = String(names.hall("RUN:TYPE"), f"{about}: type of the run"[:40])
         self.watchdog = States(
             names.hall("WATCHDOG"),
             "Does the pipeline get on?",
@@ -53,6 +66,17 @@ class HallPvs:
         )
         self.database = _lamp(names.hall("DB:STATUS"), "Data base", Severity.MINOR)
         self.model = _lamp(names.hall("MODEL:STATUS"), "Models", Severity.MAJOR)
+        self.canary = States(
+            names.hall("CANARY:STATUS"),
+            "Known-bad image: BAD is as it should be",
+            STATUSES,
+            [Severity.INVALID if status is Status.UNKNOWN else Severity.NO_ALARM for status in Status],
+        )
+        self.canary_says = Text(names.hall("CANARY:MSG"), "Known-bad image: what came of it")
+        self.canary_age = Analog(names.hall("CANARY:AGE"), "Known-bad image: since it came out BAD", units="s")
+        self.canary_latency = Analog(
+            names.hall("CANARY:LATENCY"), "Known-bad image: file to data base", units="s", precision=3
+        )
         self.rate = Analog(names.hall("RATE"), "Images in a second", units="1/s", precision=2)
         self.latency = Analog(names.hall("LATENCY"), "From file to PV, 99 % within", units="s", precision=3)
         self.pending = Analog(names.hall("PENDING"), "Files waiting")
@@ -61,6 +85,7 @@ class HallPvs:
         self.uptime = String(names.hall("UPTIME"), "Elapsed time since start")
         self.clients = Analog(names.hall("CA_CLNT_CNT"), "Number of CA clients")
         self.memory = Analog(names.hall("MEM_USED"), "Memory in use", units="byte")
+        self._prefix = names.hall("")
         self._began = now
         self._fixed = [
             _said(String(names.hall("STARTTOD"), "Time and date of startup"), f"{now:%m/%d/%Y %H:%M:%S}", now),
@@ -74,8 +99,14 @@ class HallPvs:
     def records(self) -> Iterator[Record]:
         """All of them."""
         yield from (self.summary, self.nbad, self.nstale, self.current, self.beam, self.least, self.watchdog)
+        yield from (self.run, self.run_state, self.run_type)
+        yield from (self.canary, self.canary_says, self.canary_age, self.canary_latency)
         yield from (self.database, self.model, self.rate, self.latency, self.pending, self.message)
         yield from (self.heartbeat, self.uptime, self.clients, self.memory, *self._fixed)
+
+    def leaf(self, record: Record) -> str:
+        """What one of its PVs is called among them."""
+        return record.name.removeprefix(self._prefix)
 
     def follow(self, detectors: Sequence[DetectorPvs], now: datetime) -> None:
         """Show the detector that now stands for all of them."""
@@ -93,12 +124,26 @@ class HallPvs:
         self.current.post(math.nan if beam.current is None else beam.current, read, lost)
         self.beam.post(beam.state.value, stamp, lost)
         self.least.post(vitals.beam_on_above, stamp)
+        self._show_run(vitals.run, stamp)
         self.watchdog.post(vitals.health.value, stamp)
         self.database.post(int(not vitals.database_ok), stamp)
         self.model.post(int(not vitals.model_ok), stamp)
         self.rate.post(vitals.images_per_s, stamp)
         self.latency.post(vitals.latency_s, stamp)
         self.pending.post(float(vitals.pending), stamp)
+        self._show_canary(vitals.canary, stamp)
+
+    def _show_run(self, run: Run, stamp: float) -> None:
+        lost = LOST if run.reason else QUIET  # without a reason nobody was asked
+        self.run.post(run.number or 0, stamp, QUIET if run.number is not None else worse(lost, NO_RUN))
+        self.run_state.post(run.state.value, stamp, lost if run.state is RunState.UNKNOWN else QUIET)
+        self.run_type.post(clean(run.type), stamp, QUIET if run.type else lost)
+
+    def _show_canary(self, canary: Canary, stamp: float) -> None:
+        self.canary.post(canary.status.value, stamp)
+        self.canary_says.post(clean(canary.says), stamp)
+        self.canary_age.post(math.nan if canary.age_s is None else float(math.floor(canary.age_s)), stamp)
+        self.canary_latency.post(math.nan if canary.latency_s is None else canary.latency_s, stamp)
 
     def tick(self, now: datetime, clients: int) -> None:
         """A second has passed."""
@@ -121,6 +166,13 @@ class HallPvs:
         self.watchdog.post(Health.STALLED.value, stamp, OVER)
         self.current.post(math.nan, stamp, OVER)
         self.beam.post(BeamState.UNKNOWN.value, stamp, OVER)
+        self.run_state.post(RunState.UNKNOWN.value, stamp, OVER)
+        self.run.post(self.run.value, stamp, OVER)
+        self.run_type.post(self.run_type.value, stamp, OVER)
+        self.canary.post(Status.UNKNOWN.value, stamp, OVER)
+        self.canary_says.post(self.canary_says.value, stamp, OVER)
+        self.canary_age.post(math.nan, stamp, OVER)
+        self.canary_latency.post(math.nan, stamp, OVER)
         for record in (self.nbad, self.nstale, self.rate, self.latency, self.pending, self.database, self.model):
             record.post(record.value, stamp, OVER)
 

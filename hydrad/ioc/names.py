@@ -12,8 +12,8 @@ STEM_LIMIT = LONGEST - len(":THRESH:") - _LABEL_ROOM
 _HASH = 4  # hexadecimal digits that tell two names apart
 # First parts of the hall's own PVs: a detector of that name would share them.
 HALL = frozenset({
-    "BEAM", "CA_CLNT_CNT", "DB", "HEARTBEAT", "HOSTNAME", "LATENCY", "MEM_USED", "MODEL", "MSG", "NBAD", "NSTALE",
-    "PENDING", "PROCESS_ID", "RATE", "STARTTOD", "SUMMARY", "UPTIME", "VERSION", "WATCHDOG",
+    "BEAM", "CANARY", "CA_CLNT_CNT", "DB", "HEARTBEAT", "HOSTNAME", "LATENCY", "MEM_USED", "MODEL", "MSG", "NBAD",
+    "NSTALE", "PENDING", "PROCESS_ID", "RATE", "RUN", "STARTTOD", "SUMMARY", "UPTIME", "VERSION", "WATCHDOG",
 })  # fmt: skip
 
 
@@ -76,6 +76,10 @@ class Names:
             stem = f"{self.plot(plot, detector)}:THRESH:"
             self._labels[plot, label] = self._claim(stem, part(label), label, LONGEST - len(stem))
         return self._labels[plot, label]
+
+    def of_mirrors(self, leaf: str) -> str:
+        """A PV of all mirrors together, e.g. ``HB:monitoring:ai:wf``: ask for it before any mirror's."""
+        return self._claim(self._mirror, leaf, leaf, LONGEST - len(self._mirror))
 
     def mirror(self, plot: str) -> str:
         """The mirror of a plot: the prefix of mirrors and the plot's name in its own case."""

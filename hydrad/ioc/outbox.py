@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from dataclasses import dataclass
 
-from caproto import CAStatus
-
 from hydrad.ioc.channel import Channel, Encoded
+from hydrad.ioc.messages import Command, Status, message
 from hydrad.ioc.wire import Untranslatable, encode
 
 MOST_UNSENT = 256 * 1024  # bytes for one client that does not keep up
 BATCH_BYTES = 16 * 1024
-NORMAL = CAStatus.ECA_NORMAL.value.code_with_severity
-GETFAIL = CAStatus.ECA_GETFAIL.value.code_with_severity
-_EVENT = struct.Struct(">HHHHII")
-_EVENT_ADD = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -32,12 +26,12 @@ class Subscription:
 
     def begin(self) -> None:
         """Tell the present value, and whatever comes."""
-        self.channel.listeners = (*self.channel.listeners, self)
+        self.channel.hear(self)
         self.news({})
 
     def end(self) -> None:
         """Tell nothing any more."""
-        self.channel.listeners = tuple(other for other in self.channel.listeners if other is not self)
+        self.channel.part(self)
         self.outbox.forget(self)
 
     def news(self, encoded: Encoded) -> None:
@@ -49,12 +43,13 @@ class Subscription:
         key = self.dbr_type, self.count
         if key not in encoded:
             try:
-                payload, count = encode(self.channel, *key)
+                encoded[key] = encode(self.channel, *key)
             except Untranslatable:
-                return _EVENT.pack(_EVENT_ADD, 0, self.dbr_type, 0, GETFAIL, self.number)
-            encoded[key] = payload + bytes(-len(payload) % 8), count
+                return message(Command.EVENT_ADD, kind=self.dbr_type, first=Status.GET_FAILED, second=self.number)
         payload, count = encoded[key]
-        return _EVENT.pack(_EVENT_ADD, len(payload), self.dbr_type, count, NORMAL, self.number) + payload
+        return message(
+            Command.EVENT_ADD, payload, kind=self.dbr_type, count=count, first=Status.NORMAL, second=self.number
+        )
 
 
 class Outbox:
@@ -83,19 +78,29 @@ class Outbox:
         self._news.set()
 
     def forget(self, subscription: Subscription) -> None:
-        """The subscription has ended: what was told before goes now, and nothing after."""
+        """The subscription has ended: what was told before still goes, and nothing after."""
         self._late.pop(subscription.number, None)
-        self._flush()
 
     def want(self, wanted: bool) -> None:
         """The client says whether it can take events at present."""
         self._wanted = wanted
         self._news.set()
 
-    def answer(self, message: bytes) -> None:
+    @property
+    def full(self) -> bool:
+        """True if the client should take something before it asks for more."""
+        return self._unsent_bytes > MOST_UNSENT
+
+    def answer(self, reply: bytes) -> None:
         """Answer a request; never before an event, so that who is told that a put is done has seen what it did."""
+        self._append(reply)
+        self._news.set()
+
+    async def pause(self) -> None:
+        """Let others have their turn, and wait for a client that does not take what it asked for."""
         self._flush()
-        self._writer.write(message)
+        await self._writer.drain()
+        await asyncio.sleep(0)
 
     async def carry(self) -> None:
         """Carry events to the client, for ever; one that does not read holds this, and nothing else."""
@@ -110,7 +115,8 @@ class Outbox:
 
     def close(self) -> None:
         """Hang up, without waiting for a client that does not read."""
-        if self.idle:
+        self._flush()
+        if not self._writer.transport.get_write_buffer_size():
             self._writer.close()
         else:
             self._writer.transport.abort()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
+from hydrad.config import Group
 from hydrad.domain import Severity
 from hydrad.errors import ChangeRefused
 from hydrad.ioc.alarm import QUIET, UNDEFINED, Alarm, Condition, Limit, of_limits, of_state, worse
@@ -19,6 +20,14 @@ Putter = Callable[[Who, float, float | None], Awaitable[None]]  # who, the new v
 TEXT_BYTES = 256
 
 
+class Keeper(Protocol):
+    """Keeps what clients put to the fields of records."""
+
+    async def keep(self, record: Record, field: str, value: float, old: float, who: Who) -> None:
+        """Keep it over restarts; raise ChangeRefused if it cannot be."""
+        ...
+
+
 class Record(Channel):
     """A PV with its alarm and fields: INVALID and undefined until its first :meth:`post`.
 
@@ -26,13 +35,22 @@ class Record(Channel):
         name: the whole PV name.
         desc: what it is, at most 40 bytes.
         putter: takes what clients put; without one the record is read-only.
+        groups: who may put to one of them may put to it.
     """
 
-    __slots__ = ("_forced", "acks", "ackt", "alarm", "defined", "desc", "fields", "name", "putter", "stamp", "value")
+    __slots__ = (
+        "_forced", "acks", "ackt", "alarm", "defined", "desc", "fields", "groups", "keeper", "name", "putter", "stamp",
+        "value",
+    )  # fmt: skip
     kinds: ClassVar[Mapping[str, FieldOf]] = COMMON
+    value: Value
 
-    def __init__(self, name: str, desc: str, value: Value, putter: Putter | None = None) -> None:
+    def __init__(
+        self, name: str, desc: str, value: Value, putter: Putter | None = None, groups: Sequence[Group] = ()
+    ) -> None:
         super().__init__()
+        self.groups = groups
+        self.keeper: Keeper | None = None
         self.name = name
         self.desc = desc
         self.value = value
@@ -41,7 +59,7 @@ class Record(Channel):
         self.stamp = time.time()
         self.defined = False
         self.ackt = 1
-        self.acks = Severity.INVALID
+        self.acks = Severity.NO_ALARM
         self.fields: dict[str, Field] | None = None
         self._forced = QUIET
 
@@ -107,6 +125,11 @@ class Record(Channel):
         self.announce(Event.ALARM)
         self._announce_fields("ACKS", "ACKT")
 
+    async def keep(self, field: str, value: float, old: float, who: Who) -> None:
+        """See that what was put to a field holds after a restart, where somebody keeps it."""
+        if self.keeper is not None:
+            await self.keeper.keep(self, field, value, old, who)
+
     async def put(self, value: Value, who: Who) -> None:
         """Check what a client wrote, hand it to the putter, and show it.
 
@@ -167,8 +190,9 @@ class Analog(Record):
         precision: int = 0,
         between: tuple[float, float] = (0.0, 0.0),
         putter: Putter | None = None,
+        groups: Sequence[Group] = (),
     ) -> None:
-        super().__init__(name, desc, self._whole_or_not(math.nan), putter)
+        super().__init__(name, desc, self._whole_or_not(math.nan), putter, groups)
         self.rtyp = self._kind(settable=putter is not None)
         self.units = units
         self.precision = precision
@@ -185,6 +209,10 @@ class Analog(Record):
         alarms = ((self.hihi, self.hhsv), (self.high, self.hsv), (self.low, self.lsv), (self.lolo, self.llsv))
         control = (self.drvh, self.drvl) if self.putter is not None else (self.hopr, self.lopr)
         return (self.hopr, self.lopr, *(level if severity else math.nan for level, severity in alarms), *control)
+
+    def field(self, name: str) -> Channel | None:
+        """The field of this name, or None; only what can be put has limits to drive it within."""
+        return None if name in {"DRVH", "DRVL"} and self.putter is None else super().field(name)
 
     def _accepted(self, value: Value) -> int | float:
         number = as_number(value)
@@ -245,7 +273,7 @@ class Whole(Analog):
 class States(Record):
     """An ``mbbi``, ``bi`` or ``bo``: its alarm is the severity of its state, which operators may change."""
 
-    __slots__ = ("kinds", "rtyp", "severities", "states")
+    __slots__ = ("drowned", "kinds", "rtyp", "severities", "states")
     native = Dbr.ENUM
     _OF_TWO: ClassVar = {**COMMON, **two_states()}
     _OF_MANY: ClassVar = {**COMMON, **many_states()}
@@ -258,19 +286,26 @@ class States(Record):
         severities: Sequence[Severity],
         *,
         putter: Putter | None = None,
+        groups: Sequence[Group] = (),
     ) -> None:
-        super().__init__(name, desc, 0, putter)
+        super().__init__(name, desc, 0, putter, groups)
         two = len(states) == 2
         self.rtyp = "mbbi" if not two else "bi" if putter is None else "bo"
         self.kinds = self._OF_TWO if two else self._OF_MANY  # type: ignore[misc]  # one class for both kinds
         self.states = states
         self.severities = list(severities)
+        self.drowned = False  # another alarms in its place, whatever its state's severity
+
+    @property
+    def alone(self) -> Severity:
+        """The severity of its state, were it not drowned."""
+        return of_state(int(self.value), self.severities).severity
 
     def _accepted(self, value: Value) -> int | float:
         return as_state(value, self.states)
 
     def _alarm_of_value(self) -> Alarm:
-        return of_state(int(self.value), self.severities)
+        return QUIET if self.drowned else of_state(int(self.value), self.severities)
 
 
 class String(Record):

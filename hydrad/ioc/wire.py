@@ -12,10 +12,12 @@ from hydrad.errors import ChangeRefused
 from hydrad.ioc.alarm import Alarm
 
 Value = int | float | str
+Values = tuple[float, ...] | tuple[str, ...]  # of a waveform
 EPICS_EPOCH = 631152000  # Unix time of 1990-01-01
 STRING_BYTES = 40  # with the terminating zero
 STATE_BYTES, MOST_STATES = 26, 16
 PUT_ACKT, PUT_ACKS, STSACK_STRING, CLASS_NAME = 35, 36, 37, 38
+LAST_DBR = CLASS_NAME
 
 
 class Dbr(IntEnum):
@@ -49,7 +51,6 @@ class Source(Protocol):
 
     native: Dbr
     room: int  # bytes of its text, with the terminating zero
-    value: Value
     alarm: Alarm
     stamp: float  # Unix time, s
     units: str
@@ -58,6 +59,11 @@ class Source(Protocol):
     limits: Sequence[float]  # upper and lower display, upper alarm, upper and lower warning, lower alarm, upper, lower
     rtyp: str
     acknowledge: tuple[int, int]  # ACKT, ACKS
+
+    @property
+    def value(self) -> Value | Values:
+        """What it holds."""
+        ...
 
 
 _NUMBERS = {
@@ -95,7 +101,8 @@ def encode(source: Source, dbr_type: int, count: int = 0) -> tuple[bytes, int]:
         Untranslatable: for a type that does not exist, or text read as a number.
     """
     if dbr_type == STSACK_STRING:
-        return struct.pack(">hhHH40s", *_numbers(source.alarm), *source.acknowledge, b""), 1
+        text, _ = _elements(source, Dbr.STRING)
+        return struct.pack(">hhHH40s", *_numbers(source.alarm), *source.acknowledge, text[:STRING_BYTES]), 1
     if dbr_type == CLASS_NAME:
         return struct.pack(">40s", source.rtyp.encode()), 1
     family, base = divmod(dbr_type, 7)
@@ -103,14 +110,13 @@ def encode(source: Source, dbr_type: int, count: int = 0) -> tuple[bytes, int]:
         raise Untranslatable(f"there is no DBR type {dbr_type}")
     elements, present = _elements(source, Dbr(base))
     if count:
-        size = len(elements) // present
+        size = _size(Dbr(base))
         elements, present = elements[: size * count].ljust(size * count, b"\0"), count
     return _before(source, Family(family), Dbr(base)) + elements, present
 
 
-def spoken(source: Source) -> str:
-    """The value as a string, as EPICS base would write it."""
-    value = source.value
+def spoken(source: Source, value: Value) -> str:
+    """A value as a string, as EPICS base would write it."""
     if isinstance(value, str):
         return value
     if source.states:
@@ -123,14 +129,27 @@ def spoken(source: Source) -> str:
 
 def _elements(source: Source, base: Dbr) -> tuple[bytes, int]:
     value = source.value
-    if base is Dbr.STRING:
-        return clipped(spoken(source), STRING_BYTES).ljust(STRING_BYTES, b"\0"), 1
-    if isinstance(value, str):
-        if base is not Dbr.CHAR:
-            raise Untranslatable("text is no number")
+    if base is not Dbr.STRING and isinstance(value, str) and Dbr.CHAR in {base, source.native}:
         text = clipped(value, source.room) + b"\0"
-        return text, len(text)
-    return _packed(base, (value,)), 1
+        return (text if base is Dbr.CHAR else _packed(base, text)), len(text)
+    values = value if isinstance(value, tuple) else (value,)
+    if base is Dbr.STRING:
+        texts = [clipped(spoken(source, one), STRING_BYTES).ljust(STRING_BYTES, b"\0") for one in values]
+        return b"".join(texts), len(texts)
+    return _packed(base, [_written(one) if isinstance(one, str) else one for one in values]), len(values)
+
+
+def _size(base: Dbr) -> int:
+    """Bytes of one element."""
+    return STRING_BYTES if base is Dbr.STRING else struct.calcsize(f">{_NUMBERS[base][0]}")
+
+
+def _written(text: str) -> float:
+    """The number that a text spells; nothing at all is 0, as in EPICS base."""
+    try:
+        return float(text) if text else 0.0
+    except ValueError as fault:
+        raise Untranslatable("text is no number") from fault
 
 
 def _packed(base: Dbr, values: Iterable[float]) -> bytes:
@@ -177,8 +196,11 @@ def _stamp(unix_time: float) -> bytes:
     return struct.pack(">II", max(seconds - EPICS_EPOCH, 0), nanoseconds)
 
 
-def received(dbr_type: int, payload: bytes) -> Value:
+def received(dbr_type: int, payload: bytes, count: int = 1) -> Value:
     """What a put brought: text for strings and for several characters, else its first element.
+
+    Args:
+        count: how many elements the payload has, which may be filled up.
 
     Raises:
         ChangeRefused: when it brought nothing, or a type that cannot be put.
@@ -186,10 +208,12 @@ def received(dbr_type: int, payload: bytes) -> Value:
     if not 0 <= dbr_type < 7:
         raise ChangeRefused("only plain values can be put")
     base = Dbr(dbr_type)
-    if base is Dbr.STRING or (base is Dbr.CHAR and len(payload) > 1):
+    if base is Dbr.CHAR and count > 1:
+        return payload[:count].split(b"\0")[0].decode(errors="replace")
+    if base is Dbr.STRING:
         return payload.split(b"\0")[0].decode(errors="replace")
     code = f">{_NUMBERS[base][0]}"
-    if len(payload) < struct.calcsize(code):
+    if not count or len(payload) < struct.calcsize(code):
         raise ChangeRefused("there is no value")
     value: int | float = struct.unpack_from(code, payload)[0]
     return value
@@ -211,6 +235,8 @@ def as_whole(value: Value) -> int:
     number = as_number(value)
     if number != int(number):
         raise ChangeRefused("must be a whole number")
+    if not -(2**31) <= number < 2**31:
+        raise ChangeRefused("must fit in 32 bits")
     return int(number)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -25,6 +27,7 @@ from hydrad.store.columns import SERVERS
 
 CONNECT_WITHIN_S = 5
 ANSWER_WITHIN_S = 15  # a server that says nothing for so long is away
+LOCKED_SHARE, STATEMENT_SHARE = 1 / 3, 0.8  # of that time, in which the server itself gives up a lock, a statement
 SQLITE_BUSY_S = 10.0
 STRICT = "SET sql_mode = 'TRADITIONAL,NO_ENGINE_SUBSTITUTION'"  # refuse what does not fit, never cut it
 
@@ -33,6 +36,8 @@ _CONTENT_CODES = frozenset({1366, 1118, 1153, 2020, 4025, 3819, 1292})
 _DUPLICATE_CODES = frozenset({1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 _DROPPED_CODES = frozenset({2006, 2013})
 _CROSSED_CODES = frozenset({1213})
+_DENIED_CODES = frozenset({1044, 1142, 1143})
+_ASTRAY_CODES = frozenset({1146})  # a table is not there: somebody is just upgrading them, or puts a backup back
 
 
 class Unacceptable(HydradError):
@@ -45,6 +50,10 @@ class Beaten(Unacceptable):
 
 class Dropped(StoreAway):
     """The server hung up in the middle of a statement."""
+
+
+class WentBack(StoreAway):
+    """The data base answers, and lacks what it had taken: another stands in its place, or an old copy was put back."""
 
 
 class Crossed(StoreAway):
@@ -94,7 +103,8 @@ def translated() -> Iterator[None]:
         kind = _kind(fault)
         if kind is None:
             raise
-        raise kind(f"the data base says: {fault.orig}") from fault
+        cure = "; `hydrad db grants` prints what its account needs" if _code(fault.orig) in _DENIED_CODES else ""
+        raise kind(f"the data base says: {fault.orig}{cure}") from fault
     except PoolTimeout as fault:
         raise StoreAway("all connections to the data base are in use") from fault
     except StatementError as fault:  # raised by a column type before anything was sent
@@ -113,7 +123,7 @@ def _kind(fault: DBAPIError) -> type[HydradError] | None:
         if code in _CROSSED_CODES:
             return Crossed
         return Dropped if code in _DROPPED_CODES else StoreAway
-    return None
+    return StoreAway if code in _ASTRAY_CODES else None
 
 
 def _code(fault: BaseException | None) -> object:
@@ -124,8 +134,10 @@ def _code(fault: BaseException | None) -> object:
 
 
 def _server(url: URL, answer_within_s: int | None) -> Engine:
+    from hydrad.store.cursor import QuickCursor  # noqa: PLC0415  an embedded data base needs no server's client library
+
     limits = {} if answer_within_s is None else {"read_timeout": answer_within_s, "write_timeout": answer_within_s}
-    return create_engine(
+    engine = create_engine(
         url,
         isolation_level="READ COMMITTED",  # a row found to exist by an insert must be visible to the next select
         pool_pre_ping=True,
@@ -133,11 +145,36 @@ def _server(url: URL, answer_within_s: int | None) -> Engine:
         pool_timeout=ANSWER_WITHIN_S,
         connect_args={
             "charset": "utf8mb4",
+            "cursorclass": QuickCursor,
             "connect_timeout": CONNECT_WITHIN_S,
-            "init_command": STRICT,
+            "init_command": STRICT if answer_within_s is None else _impatient(answer_within_s),
             **limits,
         },
     )
+    if answer_within_s is not None:
+        event.listen(engine, "before_cursor_execute", _note_asked)
+        event.listen(engine, "handle_error", partial(_tell_slow_from_gone, answer_within_s))
+    return engine
+
+
+def _impatient(answer_within_s: int) -> str:
+    """Let the server say that it is too slow before we hang up: it would go on with what nobody waits for any more."""
+    lock_s = max(1, round(LOCKED_SHARE * answer_within_s))
+    statement_s = STATEMENT_SHARE * answer_within_s
+    only_mariadb = f"/*M!100108 , max_statement_time = {statement_s:.1f} */"
+    return f"{STRICT}, innodb_lock_wait_timeout = {lock_s}, lock_wait_timeout = {lock_s} {only_mariadb}"
+
+
+def _note_asked(connection: Connection, *_: object) -> None:
+    connection.info["asked_at"] = time.monotonic()
+
+
+def _tell_slow_from_gone(answer_within_s: int, context: ExceptionContext) -> None:
+    """Both look alike to the client library, but only of a server that hung up at once may the record be to blame."""
+    if context.connection is None or _code(context.original_exception) not in _DROPPED_CODES:
+        return
+    if time.monotonic() - context.connection.info.get("asked_at", float("inf")) > STATEMENT_SHARE * answer_within_s:
+        raise StoreAway(f"the data base has not answered for {answer_within_s} s") from context.original_exception
 
 
 def _embedded(url: URL) -> Engine:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from hydrad.durable import sync_folder
 from hydrad.errors import TryAgain
 
 LEFT_BEHIND_S = 3600.0  # a half-written file older than this belongs to nobody any more
@@ -134,7 +135,7 @@ class ImageFolder:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _renewed(path: Path, size: int) -> bool:
@@ -152,11 +153,3 @@ def _date(file: Path | int) -> None:
     # By this host's clock: a network file system's server has another.
     now = time.time_ns()
     os.utime(file, ns=(now, now))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

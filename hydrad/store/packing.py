@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -60,28 +62,39 @@ class Parcel:
     heatmap: HeatMap | None = None
     change: Change | None = None
     opinion: Opinion | None = None
+    canary: Verdict | None = None  # on a model's known-bad image, which is no plot's
     ticket: str = ""  # unique over all changes; makes a change arrive once
-    origin: str = ""  # the journal a change came through
+    origin: str = ""  # the journal a change or a canary came through
 
 
-def pack(parcel: Parcel) -> tuple[str, bytes | None]:
-    """A parcel as ASCII text and the bytes of its heatmap."""
+def pack(parcel: Parcel, verdict: str | None = None) -> tuple[str, bytes | None]:
+    """A parcel as ASCII text and the bytes of its heatmap.
+
+    Args:
+        verdict: what :func:`spell` made of its verdict, by whoever has it already.
+    """
     document: dict[str, Any] = {}
     if parcel.entry is not None:
         document["entry"] = _plain(parcel.entry)
-    if parcel.verdict is not None:
-        document["verdict"] = _plain(parcel.verdict)
+        del document["entry"]["gone"]
     if parcel.image is not None:
         document["image"] = _plain(parcel.image)
     if parcel.change is not None:
         document |= {"change": _plain(parcel.change), "ticket": parcel.ticket, "origin": parcel.origin}
     if parcel.opinion is not None:
         document["opinion"] = _plain(parcel.opinion)
+    if parcel.canary is not None:
+        document |= {"canary": _plain(parcel.canary), "origin": parcel.origin}
+        del document["canary"]["memory"]
     cells = None
     if parcel.heatmap is not None:
         cells = np.ascontiguousarray(parcel.heatmap, dtype=np.uint8)
         document["shape"] = cells.shape
-    return _text(document), None if cells is None else cells.tobytes()
+    text = _text(document)
+    if parcel.verdict is not None:
+        spelled = verdict or spell(parcel.verdict)
+        text = f'{{"verdict":{spelled},{text[1:]}' if document else f'{{"verdict":{spelled}}}'
+    return text, None if cells is None else cells.tobytes()
 
 
 class NoParcel(HydradError):
@@ -108,14 +121,26 @@ def _unpack(text: str, cells: bytes | None) -> Parcel:
         heatmap=heatmap,
         change=_change(document["change"]) if "change" in document else None,
         opinion=Opinion(**document["opinion"]) if "opinion" in document else None,
+        canary=_verdict(document["canary"]) if "canary" in document else None,
         ticket=document.get("ticket", ""),
         origin=document.get("origin", ""),
     )
 
 
-def pack_verdict(verdict: Verdict) -> str:
-    """A verdict as ASCII text."""
-    return _text(_plain(verdict))
+def spell(verdict: Verdict) -> str:
+    """A verdict as ASCII text, without its memory, which is nobody's but the journal's."""
+    words = _plain(verdict)
+    del words["memory"]
+    return _text(words)
+
+
+def pack_verdict(verdict: Verdict, spelled: str | None = None) -> str:
+    """A verdict as ASCII text.
+
+    Args:
+        spelled: what :func:`spell` made of it, by whoever has it already.
+    """
+    return f'{(spelled or spell(verdict))[:-1]},"memory":{_text(verdict.memory)}}}'
 
 
 def unpack_verdict(text: str) -> Verdict:
@@ -133,8 +158,16 @@ def unpack_change(text: str) -> Change:
     return _change(json.loads(text))
 
 
-def _plain(record: Verdict | LedgerEntry | Change | ImageFacts | Opinion) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+def _plain(record: Verdict | LedgerEntry | Change | ImageFacts | Opinion | Beam) -> dict[str, Any]:
+    names, values = _of(type(record))  # type: ignore[arg-type]  # a class has a hash, whatever its instances have
+    return dict(zip(names, values(record), strict=True))
+
+
+@cache
+def _of(kind: type[Any]) -> tuple[Sequence[str], Callable[[Any], Sequence[Any]]]:
+    """The names of a record's fields, and what takes their values out of one."""
+    names = [field.name for field in fields(kind)]
+    return names, attrgetter(*names)
 
 
 def _word(value: object) -> object:
@@ -142,48 +175,44 @@ def _word(value: object) -> object:
         case datetime():
             return value.isoformat()
         case Beam():
-            return asdict(value)
+            return _plain(value)
         case Mapping():
             return dict(value)
         case _:
             raise TypeError(f"{value!r} has no form as text")
 
 
+_STATUSES, _SEVERITIES, _CAUSES, _BEAM_STATES, _OUTCOMES = (
+    {member.value: member for member in kind} for kind in (Status, Severity, Cause, BeamState, Outcome)
+)  # which asking the enumerations takes several times as long as
 _text = json.JSONEncoder(separators=(",", ":"), default=_word).encode  # json.dumps would make one each time
 
 
 def _verdict(words: dict[str, Any]) -> Verdict:
     beam = words["beam"]
-    return Verdict(
-        **words
-        | {
-            "status": Status(words["status"]),
-            "severity": Severity(words["severity"]),
-            "cause": Cause(words["cause"]),
-            "judged_at": _moment(words["judged_at"]),
-            "taken_at": _moment(words["taken_at"]),
-            "meanings": {label: Meaning(meaning) for label, meaning in words["meanings"].items()},
-            "beam": Beam(
-                **beam
-                | {
-                    "state": BeamState(beam["state"]),
-                    "read_at": _moment(beam["read_at"]),
-                    "since": _moment(beam["since"]),
-                }
-            ),
-        }
-    )
+    beam["state"] = _BEAM_STATES[beam["state"]]
+    beam["read_at"] = _moment(beam["read_at"])
+    beam["since"] = _moment(beam["since"])
+    words["beam"] = Beam(**beam)
+    words["status"] = _STATUSES[words["status"]]
+    words["severity"] = _SEVERITIES[words["severity"]]
+    words["cause"] = _CAUSES[words["cause"]]
+    words["judged_at"] = _moment(words["judged_at"])
+    words["taken_at"] = _moment(words["taken_at"])
+    words["meanings"] = _meanings(tuple(words["meanings"].items()))
+    return Verdict(**words)
+
+
+@lru_cache(256)  # a model's are the same in each of its verdicts
+def _meanings(words: Sequence[tuple[str, str]]) -> Mapping[str, Meaning]:
+    return {label: Meaning(meaning) for label, meaning in words}
 
 
 def _entry(words: dict[str, Any]) -> LedgerEntry:
-    return LedgerEntry(
-        **words
-        | {
-            "outcome": Outcome(words["outcome"]),
-            "seen_at": _moment(words["seen_at"]),
-            "done_at": _moment(words["done_at"]),
-        }
-    )
+    words["outcome"] = _OUTCOMES[words["outcome"]]
+    words["seen_at"] = _moment(words["seen_at"])
+    words["done_at"] = _moment(words["done_at"])
+    return LedgerEntry(**words)
 
 
 def _change(words: dict[str, Any]) -> Change:

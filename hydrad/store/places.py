@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
-from hydrad.domain import LedgerEntry, Verdict
+from hydrad.domain import LedgerEntry, Status, Verdict
+from hydrad.store.among import among
 from hydrad.store.columns import digest
 from hydrad.store.tables import labels, plots, runs, standings
+from hydrad.store.writing.inserting import insert_rows
+from hydrad.verdict import CLOCK_SLACK_S
+
+JUST_NOW = timedelta(seconds=60)
 
 
 def named(connection: Connection, table: Table, names: Iterable[str]) -> Mapping[str, int]:
@@ -30,25 +36,44 @@ def known(connection: Connection, table: Table, names: Iterable[str]) -> dict[st
     wanted = {digest(name): name for name in names}
     if not wanted:
         return {}
-    rows = connection.execute(select(table.c.id, table.c.digest).where(table.c.digest.in_(list(wanted))))
-    return {wanted[bytes(row.digest)]: row.id for row in rows}
+    rows = connection.execute(select(table.c.id, table.c.digest).where(among(table.c.digest, wanted))).all()
+    return {wanted[bytes(key)]: number for number, key in rows}
+
+
+def plot_number(connection: Connection, name: str) -> int | None:
+    """The row number of a plot, or None where it was never seen."""
+    return connection.scalar(select(plots.c.id).where(plots.c.digest == digest(name)))
+
+
+def inserted(result: Any) -> int:
+    """The row number that an insert was given."""
+    return int(result.inserted_primary_key[0])
 
 
 def add_labels(connection: Connection, found: Sequence[Verdict], plot_ids: Mapping[str, int]) -> None:
     """Add labels never met before; one that is there keeps the meaning and colour people gave it."""
-    meanings = {(plot_ids[verdict.plot], *pair) for verdict in found for pair in verdict.meanings.items()}
-    met = {
-        (plot_id, digest(label)): {"plot_id": plot_id, "digest": digest(label), "name": label, "meaning": meaning}
-        for plot_id, label, meaning in sorted(meanings)
-    }
-    if not met:
+    # A model's verdicts share what it says of its labels, so there are as many of these as plots, not as verdicts.
+    several = {(verdict.plot, id(verdict.meanings)): verdict for verdict in found if verdict.meanings}
+    if not several:
         return
     there = connection.execute(
-        select(labels.c.plot_id, labels.c.digest).where(labels.c.plot_id.in_({plot for plot, _ in met}))
-    )
-    known = {(row.plot_id, bytes(row.digest)) for row in there}
-    if missing := [row for key, row in met.items() if key not in known]:
-        connection.execute(insert(labels), missing)
+        select(labels.c.plot_id, labels.c.digest).where(
+            among(labels.c.plot_id, {plot_ids[plot] for plot, _ in several})
+        )
+    ).all()
+    known = {(plot_id, bytes(key)) for plot_id, key in there}
+    missing = {
+        (plot_id, label, meaning)
+        for (plot, _), verdict in several.items()
+        for label, meaning in verdict.meanings.items()
+        if ((plot_id := plot_ids[plot]), digest(label)) not in known
+    }
+    rows = {
+        (plot_id, label): {"plot_id": plot_id, "digest": digest(label), "name": label, "meaning": meaning}
+        for plot_id, label, meaning in sorted(missing)
+    }
+    if rows:
+        connection.execute(insert(labels), list(rows.values()))
 
 
 def see_runs(connection: Connection, entries: Iterable[LedgerEntry]) -> None:
@@ -77,45 +102,87 @@ def see_runs(connection: Connection, entries: Iterable[LedgerEntry]) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The row numbers of what verdicts speak of, and their own."""
+
+    plots: Mapping[str, int]
+    detectors: Mapping[str, int]
+    verdicts: Mapping[bytes, int]  # by digest of the key
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """How a plot stood before a batch of verdicts; ``status`` and ``judged_at`` are None before its first."""
+
+    detector_id: int | None
+    status: Status | None
+    judged_at: datetime | None
+    now: datetime
+
+    def is_before(self, verdict: Verdict) -> bool:
+        """Whether this verdict is one of what the plot came to be, and not of what it had been."""
+        # What has just been given is what holds, whatever the clock said before it was set back by a little.
+        just_now = timedelta(0) <= self.now - verdict.judged_at < JUST_NOW
+        return self.judged_at is None or just_now or self._turn(self.judged_at) <= self.turn(verdict)
+
+    def turn(self, verdict: Verdict) -> tuple[bool, datetime]:
+        """What verdicts of the plot are put in order by."""
+        return self._turn(verdict.judged_at)
+
+    def _turn(self, judged_at: datetime) -> tuple[bool, datetime]:
+        # What was judged in a time to come was so before the clock was set back: all else is newer.
+        return judged_at <= self.now + timedelta(seconds=CLOCK_SLACK_S), judged_at
+
+
+def stood(
+    connection: Connection, fresh: Iterable[Verdict], plot_ids: Mapping[str, int], now: datetime
+) -> Mapping[int, Stood]:
+    """How the plots stand that these verdicts may move, by row number, locked until the transaction ends."""
+    ids = {plot_ids[verdict.plot] for verdict in fresh if not verdict.superseded}
+    if not ids:
+        return {}
+    rows = connection.execute(
+        select(plots.c.id, plots.c.detector_id, standings.c.status, standings.c.judged_at)
+        .outerjoin(standings, standings.c.plot_id == plots.c.id)
+        .where(among(plots.c.id, sorted(ids)))
+        .with_for_update()
+    ).all()
+    return {plot_id: Stood(detector_id, status, judged_at, now) for plot_id, detector_id, status, judged_at in rows}
+
+
 def move_standings(
     connection: Connection,
-    found: Iterable[Verdict],
-    plot_ids: Mapping[str, int],
-    detector_ids: Mapping[str, int],
-    verdict_ids: Mapping[bytes, int],
+    fresh: Iterable[Verdict],
+    before: Mapping[int, Stood],
+    numbers: Numbers,
 ) -> None:
-    """Let each plot stand as its newest verdict says; an older or a superseded one never moves it back."""
-    newest: dict[str, Verdict] = {}
-    for verdict in found:
-        held = newest.get(verdict.plot)
-        if not verdict.superseded and (held is None or verdict.judged_at >= held.judged_at):
-            newest[verdict.plot] = verdict
-    if not newest:
-        return
-    ids = [plot_ids[plot] for plot in newest]
-    rows = connection.execute(
-        select(plots.c.id, plots.c.detector_id, standings.c.judged_at)
-        .outerjoin(standings, standings.c.plot_id == plots.c.id)
-        .where(plots.c.id.in_(ids))
-        .with_for_update()
-    )
-    stood = {row.id: row for row in rows}
-    moved: dict[int, dict[str, Any]] = {}
+    """Let each plot stand as its newest verdict says; an older or a superseded one never moves it back.
+
+    Args:
+        fresh: verdicts that are new to the data base.
+        before: how their plots stand.
+    """
+    newest: dict[int, Verdict] = {}
+    for verdict in fresh:
+        plot_id = numbers.plots[verdict.plot]
+        if not verdict.superseded and before[plot_id].is_before(verdict):
+            held = newest.get(plot_id)
+            if held is None or before[plot_id].turn(verdict) >= before[plot_id].turn(held):
+                newest[plot_id] = verdict
     rehung: dict[int, list[int]] = defaultdict(list)  # by detector, the plots that are new to it
-    for verdict in newest.values():
-        plot_id = plot_ids[verdict.plot]
-        before = stood[plot_id]
-        if before.judged_at is not None and before.judged_at > verdict.judged_at:
-            continue
-        moved[plot_id] = _standing(verdict, plot_id, verdict_ids[digest(verdict.key)])
-        detector_id = detector_ids[verdict.detector]
-        if before.detector_id != detector_id:
+    for plot_id, verdict in newest.items():
+        detector_id = numbers.detectors[verdict.detector]
+        if before[plot_id].detector_id != detector_id:
             rehung[detector_id].append(plot_id)
     for detector_id, theirs in rehung.items():
         connection.execute(update(plots).where(plots.c.id.in_(theirs)).values(detector_id=detector_id))
-    if moved:  # away with the old and in with the new: a hundred updates would take ten times as long
-        connection.execute(delete(standings).where(standings.c.plot_id.in_(list(moved))))
-        connection.execute(insert(standings), list(moved.values()))
+    if newest:  # away with the old and in with the new: a hundred updates would take ten times as long
+        moved = [
+            _standing(verdict, plot_id, numbers.verdicts[digest(verdict.key)]) for plot_id, verdict in newest.items()
+        ]
+        connection.execute(delete(standings).where(among(standings.c.plot_id, newest)))
+        insert_rows(connection, standings, moved)
 
 
 def _standing(verdict: Verdict, plot_id: int, verdict_id: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -22,8 +23,9 @@ from hydrad.errors import HydradError
 SERVER = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin:/usr/libexec")
 INSTALL = shutil.which("mariadb-install-db")
 START_WITHIN_S = 60.0
-STOP_WITHIN_S = 30.0
+STOP_WITHIN_S = 120.0  # what a large one has in memory goes to the disk first
 SHORT = "/tmp"  # noqa: S108  a socket's path may have 107 bytes; the folder made in it is our own
+SMALL = ("--innodb-buffer-pool-size=128M", "--innodb-log-file-size=64M")
 
 
 def installed() -> bool:
@@ -32,10 +34,17 @@ def installed() -> bool:
 
 
 class MariaDB:
-    """A server; a context manager that stops it and removes its folder."""
+    """A server; a context manager that stops it and removes its folder.
 
-    def __init__(self) -> None:
+    Args:
+        data: the folder of its data bases, which stays and may be there already; else they go with the server.
+        options: its size, as its command line takes it.
+    """
+
+    def __init__(self, *, data: Path | None = None, options: Sequence[str] = SMALL) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="hydb", dir=SHORT))
+        self._data = self._home / "data" if data is None else data
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._password = secrets.token_hex(8)
         self._numbers = itertools.count(1)
@@ -43,21 +52,10 @@ class MariaDB:
 
     def __enter__(self) -> Self:
         try:
-            subprocess.run(  # noqa: S603  a program of this host, with our own arguments
-                [
-                    str(INSTALL),
-                    "--no-defaults",
-                    f"--datadir={self._home / 'data'}",
-                    f"--user={getpass.getuser()}",
-                    "--auth-root-authentication-method=normal",
-                    "--skip-test-db",
-                ],
-                check=True,
-                capture_output=True,
-                timeout=START_WITHIN_S,
-            )
+            if not (self._data / "mysql").exists():
+                self._install()
             self.start()
-            self.execute(f"CREATE USER hydra@localhost IDENTIFIED BY '{self._password}'")
+            self.execute(f"CREATE OR REPLACE USER hydra@localhost IDENTIFIED BY '{self._password}'")
             self.execute("GRANT ALL ON `hydra\\_%`.* TO hydra@localhost")
         except BaseException:
             self.__exit__()
@@ -78,13 +76,12 @@ class MariaDB:
                 [
                     str(SERVER),
                     "--no-defaults",
-                    f"--datadir={self._home / 'data'}",
+                    f"--datadir={self._data}",
                     f"--socket={self.socket}",
                     f"--pid-file={self._home / 'pid'}",
                     f"--user={getpass.getuser()}",
                     "--skip-networking",
-                    "--innodb-buffer-pool-size=128M",
-                    "--innodb-log-file-size=64M",
+                    *self._options,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -123,6 +120,10 @@ class MariaDB:
         """Make an empty data base."""
         name = f"hydra_{os.getpid()}_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def url(self, name: str) -> URL:
+        """Where a data base of this name is, with the password; the user may do everything in it."""
         place = {"unix_socket": str(self.socket)}
         return URL.create("mysql+mysqldb", "hydra", self._password, "localhost", database=name, query=place)
 
@@ -138,6 +139,22 @@ class MariaDB:
             connection.commit()
         finally:
             connection.close()
+
+    def _install(self) -> None:
+        self._data.mkdir(parents=True, exist_ok=True)
+        subprocess.run(  # noqa: S603  a program of this host, with our own arguments
+            [
+                str(INSTALL),
+                "--no-defaults",
+                f"--datadir={self._data}",
+                f"--user={getpass.getuser()}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            check=True,
+            capture_output=True,
+            timeout=START_WITHIN_S,
+        )
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import uuid
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, Self
+from datetime import UTC, datetime, timedelta
+from typing import Self
 
-from sqlalchemy import URL, Connection, Select, and_, exists, insert, or_, select, update
+from sqlalchemy import URL, Connection, and_, exists, insert, or_, select, text, update
 from sqlalchemy import func as sql
 
 from hydrad.domain import Change, HeatMap, LedgerEntry, Outcome, Status
-from hydrad.errors import StoreAway
+from hydrad.errors import SchemaMismatch, StoreAway
 from hydrad.store import schema, tables
 from hydrad.store.colours import painted
 from hydrad.store.columns import digest
-from hydrad.store.engine import Beaten, Crossed, open_engine, reading, writing
+from hydrad.store.engine import Beaten, Crossed, WentBack, is_embedded, open_engine, reading, writing
 from hydrad.store.packing import Parcel
+from hydrad.store.places import inserted, plot_number
 from hydrad.store.rows import (
+    AT_ONCE,
+    FiledCanary,
     FiledChange,
     FiledVerdict,
     Handled,
@@ -28,15 +31,16 @@ from hydrad.store.rows import (
     Submission,
     change_from,
     entry_from,
+    filed_verdicts,
     heatmap_from,
     select_files,
-    select_verdicts,
-    verdict_from,
+    sighting_digest,
+    standing_words,
 )
-from hydrad.store.writes import write_changes, write_parcels
+from hydrad.store.writing.writes import write_parcels
 
-AT_ONCE = 1000  # rows read in one go
 SUBMISSIONS_AT_ONCE = 100
+REMEMBERED_FOR = timedelta(days=1)  # what is older may have been purged
 TRIES = 5  # of a transaction in which other writers were first
 
 
@@ -50,6 +54,7 @@ class Store:
     def __init__(self, url: URL | str) -> None:
         self._url = url
         self._required = False
+        self._live_on = False
 
     def __enter__(self) -> Self:
         """Make ready to connect."""
@@ -60,10 +65,25 @@ class Store:
         """Close the connections."""
         self._engine.dispose()
 
-    def ping(self) -> None:
-        """Return if the data base answers."""
+    def live_on(self) -> None:
+        """From now on a data base of another schema is one that is away, with the same words: who works by now goes on.
+
+        Somebody upgrades it, or puts a backup back, and a daemon that ended by that would take its PVs with it.
+        """
+        self._live_on = True
+
+    def ping(self, after: Parcel | None = None) -> None:
+        """Return if the data base answers; ``after`` as in :meth:`put`."""
         with self.reading() as connection:
             connection.execute(select(1))
+            _require_filed(connection, after)
+
+    def largest_statement(self) -> int:
+        """How many bytes of one statement the data base takes; one that is larger makes a server hang up."""
+        if is_embedded(self._engine):
+            return sys.maxsize
+        with self.reading() as connection:
+            return int(connection.scalar(text("SELECT @@max_allowed_packet")) or 0)
 
     # ---- plots and verdicts ----
 
@@ -79,12 +99,14 @@ class Store:
         if names:
             query = query.where(plots.c.digest.in_([digest(name) for name in names]))
         with self.reading() as connection:
-            return sorted(map(_standing, connection.execute(query)), key=lambda standing: standing.plot)
+            found = [PlotStanding(**standing_words(row)) for row in connection.execute(query)]
+        return sorted(found, key=lambda standing: standing.plot)
 
     def log(
         self,
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
         plot: str | None = None,
         run: int | None = None,
         status: Status | Collection[Status] | None = None,
@@ -94,6 +116,7 @@ class Store:
 
         Args:
             since: aware.
+            until: aware; not itself included.
             status: one, or any of several.
         """
         verdicts = tables.verdicts
@@ -101,6 +124,8 @@ class Store:
         query = select(verdicts.c.id, verdicts.c.judged_at).order_by(verdicts.c.judged_at.desc()).limit(limit)
         if since is not None:
             query = query.where(verdicts.c.judged_at >= since)
+        if until is not None:
+            query = query.where(verdicts.c.judged_at < until)
         if run is not None:
             query = query.where(verdicts.c.run == run)
         # One after the other: of several statuses at once a data base would sort all there are.
@@ -110,12 +135,12 @@ class Store:
             queries = [query.where(verdicts.c.status == one) for one in wanted]
         with self.reading() as connection:
             if plot is not None:
-                plot_id = _plot_id(connection, plot)
-                queries = [one.where(verdicts.c.plot_id == plot_id) for one in queries]
+                number = plot_number(connection, plot)
+                queries = [one.where(verdicts.c.plot_id == number) for one in queries]
             hits = [row for one in queries for row in connection.execute(one)]
             hits = sorted(hits, key=lambda row: (row.judged_at, row.id), reverse=True)[:limit]
-            found = {filed.id: filed for filed in _verdicts(connection, [row.id for row in hits])}
-        return [found[row.id] for row in hits]
+            found = {filed.id: filed for filed in filed_verdicts(connection, [row.id for row in hits])}
+        return [found[row.id] for row in hits if row.id in found]  # an old one may have gone since it was counted
 
     def heatmap(self, verdict_id: int) -> HeatMap | None:
         """The heatmap of a verdict, shape (rows, columns), or None where it has none."""
@@ -129,18 +154,28 @@ class Store:
         """A plot's labels, in the order in which they were first met, each with a colour."""
         labels = tables.labels
         with self.reading() as connection:
-            query = select(labels).where(labels.c.plot_id == _plot_id(connection, plot)).order_by(labels.c.id)
+            query = select(labels).where(labels.c.plot_id == plot_number(connection, plot)).order_by(labels.c.id)
             return painted(connection.execute(query))
 
     # ---- the ledger ----
 
-    def put(self, parcels: Sequence[Parcel]) -> None:
+    def put(self, parcels: Sequence[Parcel], after: Parcel | None = None) -> None:
         """Keep what these parcels hold, in one transaction; what is there already changes nothing.
+
+        Args:
+            after: of a file, which must be there already.
 
         Raises:
             Unacceptable: one of them cannot be stored; none was.
+            WentBack: ``after`` is not there; nothing was stored.
         """
-        self.insist(lambda connection: write_parcels(connection, parcels))
+
+        def write(connection: Connection) -> None:
+            schema.require_still(connection)  # nothing of ours goes into tables that another program knows better
+            _require_filed(connection, after)
+            write_parcels(connection, parcels)
+
+        self.insist(write)
 
     def ledger_counts(self) -> Mapping[Outcome, int]:
         """How many files had which outcome."""
@@ -181,21 +216,23 @@ class Store:
         query = insert(tables.submissions)
         with self.writing() as connection:
             return [
-                _number(connection.execute(query.values(path=path, plot=plot, run=run, person=by, submitted_at=now)))
+                inserted(connection.execute(query.values(path=path, plot=plot, run=run, person=by, submitted_at=now)))
                 for path in paths
             ]
 
-    def take_submissions(self, *, again: bool = False) -> Sequence[Submission]:
-        """Take the oldest files handed in that nobody has taken.
+    def take_submissions(self, *, taken_before: datetime | None = None) -> Sequence[Submission]:
+        """Take the oldest files handed in that nobody has taken, a hundred of them at most.
 
         Args:
-            again: those too that somebody took and never finished, for a daemon that follows one that was killed.
+            taken_before: those too that somebody took before this time and never finished, for a daemon that follows
+                one that was killed.
         """
         submissions, files = tables.submissions, tables.files
         query = select(submissions).order_by(submissions.c.id).limit(SUBMISSIONS_AT_ONCE)
-        if again:
+        if taken_before is not None:
             finished = exists().where(files.c.submission == submissions.c.id, files.c.done_at.is_not(None))
-            open_ones = query.where(~finished)
+            not_now = submissions.c.taken_at.is_(None) | (submissions.c.taken_at < taken_before)
+            open_ones = query.where(~finished, not_now)
         else:
             open_ones = query.where(submissions.c.taken_at.is_(None))
         with self.reading() as connection:  # asked twice a second: do not lock when there is nothing
@@ -215,16 +252,10 @@ class Store:
         with self.reading() as connection:
             rows = {row.submission: row for row in connection.execute(query.order_by(files.c.done_at))}
             wanted = [row.verdict_id for row in rows.values() if row.verdict_id is not None]
-            filed = {one.id: one for one in _verdicts(connection, wanted)}
+            filed = {one.id: one for one in filed_verdicts(connection, wanted)}
         return [Handled(entry_from(rows[n]), filed.get(rows[n].verdict_id)) for n in numbers if n in rows]
 
     # ---- settings ----
-
-    def append_setting(self, change: Change) -> None:
-        """Add a change to the history, from a page or a verb; the daemon finds it there."""
-        parcel = Parcel(change=change, ticket=uuid.uuid4().hex)
-        with self.writing() as connection:
-            write_changes(connection, [parcel])
 
     def settings_after(self, number: int) -> Sequence[FiledChange]:
         """The next changes after a row, oldest first, at most a thousand."""
@@ -257,12 +288,25 @@ class Store:
 
         self.insist(note)
 
+    def canary(self, origin: str, model: str) -> FiledCanary | None:
+        """What has arrived of a model's known-bad image last, by the journal it came through; None before the first."""
+        table = tables.canaries
+        columns = (table.c.sha256, table.c.status, table.c.judged_at)
+        with self.reading() as connection:
+            row = connection.execute(select(*columns).where(table.c.digest == digest(origin, model))).one_or_none()
+        return None if row is None else FiledCanary(*row)
+
     def heartbeat(self) -> Heartbeat | None:
         """The newest sign of life of any daemon, or None if there never was one."""
         table = tables.heartbeats
         with self.reading() as connection:
             row = connection.execute(select(table).order_by(table.c.beat_at.desc()).limit(1)).mappings().one_or_none()
         return None if row is None else Heartbeat(**row)
+
+    def signs_of_life(self) -> Sequence[Heartbeat]:
+        """The last of each host that ever had a daemon."""
+        with self.reading() as connection:
+            return [Heartbeat(**row) for row in connection.execute(select(tables.heartbeats)).mappings()]
 
     # ---- how it is done ----
 
@@ -289,6 +333,11 @@ class Store:
         except StoreAway:
             self._required = False
             raise
+        except SchemaMismatch as why:
+            self._required = False
+            if self._live_on:
+                raise StoreAway(str(why)) from why
+            raise
 
     def insist(self, act: Callable[[Connection], None]) -> None:
         """Do what adds rows that are not there; where another writer was first with one, it is there the next time."""
@@ -303,37 +352,9 @@ class Store:
                 return
 
 
-def _standing(row: Any) -> PlotStanding:
-    if row.status is None:
-        return PlotStanding(row.plot, row.detector)
-    return PlotStanding(
-        plot=row.plot,
-        detector=row.detector,
-        status=row.status,
-        severity=row.severity,
-        reason=row.reason,
-        label=row.label,
-        confidence=row.confidence,
-        taken_at=row.taken_at,
-        judged_at=row.judged_at,
-        run=row.run,
-        bad_in_a_row=row.bad_in_a_row,
-        verdict_id=row.verdict_id,
-    )
-
-
-def _plot_id(connection: Connection, name: str) -> int | None:
-    return connection.scalar(select(tables.plots.c.id).where(tables.plots.c.digest == digest(name)))
-
-
-def _verdicts(connection: Connection, numbers: Sequence[int]) -> list[FiledVerdict]:
-    found: list[FiledVerdict] = []
-    query: Select[Any] = select_verdicts()
-    for start in range(0, len(numbers), AT_ONCE):
-        chunk = numbers[start : start + AT_ONCE]
-        found += map(verdict_from, connection.execute(query.where(tables.verdicts.c.id.in_(chunk))))
-    return found
-
-
-def _number(result: Any) -> int:
-    return int(result.inserted_primary_key[0])
+def _require_filed(connection: Connection, parcel: Parcel | None) -> None:
+    if parcel is None or parcel.entry is None or parcel.entry.seen_at < datetime.now(UTC) - REMEMBERED_FOR:
+        return
+    files = tables.files
+    if connection.scalar(select(files.c.id).where(files.c.digest == sighting_digest(parcel.entry))) is None:
+        raise WentBack(f"the data base does not have {parcel.entry.path}, which it had taken")

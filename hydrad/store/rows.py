@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from hydrad.domain import (
     Beam,
@@ -24,6 +24,10 @@ from hydrad.domain import (
 )
 from hydrad.store.columns import digest
 from hydrad.store.tables import ModelState, detectors, files, plots, verdicts
+
+SILENT_AFTER: Final = timedelta(seconds=10)  # a daemon gives a sign of life more often than that
+
+AT_ONCE = 1000  # rows read in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,20 @@ class Heartbeat:
     health: Health
     why: str = ""
     pending: int = 0  # files waiting
+    details: Mapping[str, Any] | None = None  # beam, rates, stages, PV server, outbox, disk
+
+    def is_fresh(self) -> bool:
+        """Whether it was given just now: the daemon lives. One of a time to come says nothing."""
+        return abs(datetime.now(UTC) - self.beat_at) < SILENT_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class FiledCanary:
+    """The verdict on a known-bad image, as the data base has it."""
+
+    sha256: str
+    status: Status
+    judged_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +190,7 @@ def heatmap_from(row: Row[*tuple[Any, ...]]) -> HeatMap | None:
 
 def select_verdicts() -> Select[Any]:
     """Everything of a verdict but its heatmap, for :func:`verdict_from`."""
-    heavy = {"heatmap", "heatmap_rows", "heatmap_columns"}
+    heavy = {"heatmap", "heatmap_rows", "heatmap_columns", "label_start"}
     return (
         select(
             *(column for column in verdicts.c if column.name not in heavy),
@@ -182,6 +200,27 @@ def select_verdicts() -> Select[Any]:
         .join(plots, plots.c.id == verdicts.c.plot_id)
         .join(detectors, detectors.c.id == verdicts.c.detector_id)
     )
+
+
+def standing_words(row: Any) -> dict[str, Any]:
+    """What a :class:`PlotStanding` says, from a row of standings with the names of plot and detector."""
+    if row.status is None:
+        return {"plot": row.plot, "detector": row.detector}
+    return {one.name: getattr(row, one.name) for one in fields(PlotStanding)}
+
+
+def beam_from(row: Any) -> Beam:
+    """The beam that a verdict was given with."""
+    return Beam(row.beam_state, row.beam_current, row.beam_units, row.beam_read_at, row.beam_reason, row.beam_since)
+
+
+def filed_verdicts(connection: Connection, numbers: Sequence[int]) -> list[FiledVerdict]:
+    """The verdicts of these rows, by row number; those that are not there are left out."""
+    found: list[FiledVerdict] = []
+    for start in range(0, len(numbers), AT_ONCE):
+        chunk = numbers[start : start + AT_ONCE]
+        found += map(verdict_from, connection.execute(select_verdicts().where(verdicts.c.id.in_(chunk))))
+    return sorted(found, key=lambda filed: filed.id)
 
 
 def verdict_from(row: Row[Any]) -> FiledVerdict:
@@ -195,7 +234,7 @@ def verdict_from(row: Row[Any]) -> FiledVerdict:
         reason=row.reason,
         judged_at=row.judged_at,
         cause=row.cause,
-        beam=Beam(row.beam_state, row.beam_current, row.beam_units, row.beam_read_at, row.beam_reason, row.beam_since),
+        beam=beam_from(row),
         bad_in_a_row=row.bad_in_a_row,
         superseded=row.superseded,
         path=row.path,

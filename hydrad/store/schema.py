@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -79,6 +80,16 @@ def require(engine: Engine) -> None:
         raise _mismatch(state)
 
 
+def require_still(connection: Connection) -> None:
+    """The same in the midst of a transaction, at the cost of one small question.
+
+    Raises:
+        SchemaMismatch: the schema has become another.
+    """
+    if connection.scalar(text("SELECT version_num FROM alembic_version")) != _wanted():
+        raise _mismatch(_state(connection))
+
+
 def upgrade_engine(engine: Engine) -> SchemaState:
     """See :func:`upgrade`."""
     with writing(engine) as connection, _alone(connection):
@@ -92,10 +103,28 @@ def upgrade_engine(engine: Engine) -> SchemaState:
         return _state(connection)
 
 
+def revisions() -> set[str]:
+    """Those that this program knows."""
+    return {revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def make(engine: Engine, revision: str) -> None:
+    """Make the tables of a revision in a data base that has none of them."""
+    with writing(engine) as connection, _alone(connection):
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
+
+
+@cache
+def _wanted() -> str:
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
 def _state(connection: Connection) -> SchemaState:

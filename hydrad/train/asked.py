@@ -11,7 +11,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from hydrad.classify.manifest import Identifier
-from hydrad.config import Count, Emulate, Section, Share, Side, Symmetry, Text, Train
+from hydrad.config import Emulate, Section, Symmetry, Train
+from hydrad.config.values import Count, Share, Side, Text
 from hydrad.errors import ConfigurationError
 from hydrad.train.labelled import Labelled
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +15,20 @@ import numpy.typing as npt
 from pydantic import JsonValue
 
 from hydrad.classify import backend
-from hydrad.classify.bundle import Bundle, Golden, write
+from hydrad.classify.bundle import Bundle, Golden, novelty_in, write
 from hydrad.classify.head import Head, split
 from hydrad.classify.keras_runtime import one_pass
 from hydrad.classify.labels import meaning_of
-from hydrad.classify.manifest import GOLDEN, MODEL, NOVELTY, DataSet, Label, Manifest
+from hydrad.classify.manifest import GOLDEN, MODEL, NOVELTY, Calibration, DataSet, Label, Manifest
 from hydrad.classify.manifest import Golden as Closeness
 from hydrad.classify.novelty import Novelty
 from hydrad.classify.prepare import Preparation, prepare
+from hydrad.classify.runtime import Batch
 from hydrad.domain import Meaning, Pixels
+from hydrad.errors import BundleError
 from hydrad.train import network
+from hydrad.train.exporting import Export, Trained, exported
+from hydrad.train.seen import Onlooker, Seen
 
 TOLERANCE: Final = 0.01  # other machines and backends add up in another order
 
@@ -52,60 +55,39 @@ class Measured:
     metrics: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What a network says about images, as a runtime will compute it; the first axis is the images'."""
-
-    logits: npt.NDArray[np.float32]  # shape (images, labels)
-    embeddings: npt.NDArray[np.float32]  # shape (images, features)
-    heatmaps: npt.NDArray[np.uint8] | None  # shape (images, rows, columns)
-
-
-def look(model: Any, preparation: Preparation, images: npt.NDArray[np.uint8], batch: int = 64) -> Seen:
+def look(
+    model: Any, preparation: Preparation, meanings: Sequence[Meaning], images: npt.NDArray[np.uint8], batch: int = 64
+) -> Seen:
     """Show prepared images, shape (images, height, width, channels), to a network, at temperature one."""
-    return Onlooker(model, preparation, batch).look(images)
+    return onlooker(model, preparation, meanings, batch).look(images)
 
 
-class Onlooker:
-    """A network that is shown many images, compiled once.
+def onlooker(model: Any, preparation: Preparation, meanings: Sequence[Meaning], batch: int = 64) -> Onlooker:
+    """A network that Keras shows many images, compiled once.
 
     Args:
         model: a Keras network, from prepared images to probabilities.
         preparation: the range of values that it wants.
+        meanings: of its labels.
         batch: images at a time.
+
+    Raises:
+        BundleError: when it does not end as a network that can be served, or has not as many outputs as labels.
     """
-
-    def __init__(self, model: Any, preparation: Preparation, batch: int = 64) -> None:
-        keras = self._keras = backend.keras()
-        head: Head = split(keras, model)
-        self._batch = batch
-        self._shape = preparation.shape
-        self._forward = backend.compiled(
-            lambda x: one_pass(keras, head, x, scale=preparation.scale, offset=preparation.offset, temperature=1.0)
+    keras = backend.keras()
+    head: Head = split(keras, model)
+    if head.kernel.shape[1] != len(meanings):
+        raise BundleError(f"its network has {head.kernel.shape[1]} outputs for {len(meanings)} labels")
+    forward = backend.compiled(
+        lambda x: one_pass(
+            keras, head, x, scale=preparation.scale, offset=preparation.offset, temperature=1.0, meanings=meanings
         )
+    )
 
-    def look(self, images: npt.NDArray[np.uint8]) -> Seen:
-        """What it says, at temperature one, of prepared images, shape (images, height, width, channels)."""
-        pieces = []
-        for start in range(0, max(len(images), 1), self._batch):  # of no images it gives answers of the right shape
-            piece = images[start : start + self._batch]
-            padded = np.concatenate([piece, np.zeros((self._batch - len(piece), *self._shape), np.uint8)])
-            found = self._forward(self._keras.ops.convert_to_tensor(padded))
-            pieces.append([self._keras.ops.convert_to_numpy(part)[: len(piece)] for part in found])
-        logits, _, embeddings, *maps = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
-        return Seen(logits, embeddings, maps[0] if maps else None)
+    def shown(images: Batch) -> list[Any]:
+        return [keras.ops.convert_to_numpy(part) for part in forward(keras.ops.convert_to_tensor(images))]
 
-    def ms_per_image(self, images: npt.NDArray[np.uint8], seconds: float = 1.0) -> float | None:
-        """What one image costs on this machine, in ms, in full batches; None where there are no images."""
-        if not len(images):
-            return None
-        batch = np.resize(images, (self._batch, *self._shape))
-        self.look(batch)
-        started, shown = time.perf_counter(), 0
-        while shown == 0 or time.perf_counter() - started < seconds:
-            self.look(batch)
-            shown += self._batch
-        return (time.perf_counter() - started) / shown * 1000.0
+    return Onlooker(preparation.shape, shown, batch)
 
 
 def assemble(
@@ -115,6 +97,7 @@ def assemble(
     pictures: Sequence[Pixels],
     models: Path,
     *,
+    export: Export | None = None,
     papers: Mapping[str, bytes] | None = None,
 ) -> Bundle:
     """Write a bundle to ``models/<id>``.
@@ -122,13 +105,14 @@ def assemble(
     Args:
         model: a Keras network, from prepared images to probabilities.
         pictures: a few, as they come from a decoder; what the network says of them becomes the self-test.
+        export: for the CPU runtime; None: Keras alone computes it.
         papers: further files for people, by name.
 
     Raises:
         BundleError: when it cannot be written, or the network is none that can be served.
     """
     prepared = np.stack([prepare(pixels, design.preparation) for pixels in pictures])
-    logits = look(model, design.preparation, prepared, batch=len(prepared)).logits
+    logits = look(model, design.preparation, [*design.labels.values()], prepared, batch=len(prepared)).logits
     manifest = Manifest(
         id=design.id,
         created_at=datetime.now(UTC).replace(microsecond=0),
@@ -139,6 +123,7 @@ def assemble(
         parameters=int(model.count_params()),
         temperature=measured.temperature,
         thresholds=dict(zip(design.labels, measured.thresholds, strict=True)),
+        precisions={} if export is None else {name: one.calibration for name, one in export.others.items()},
         golden=Closeness(tolerance=TOLERANCE),
         data=measured.data,
         metrics=dict(measured.metrics),
@@ -150,11 +135,33 @@ def assemble(
             # Keras copies its variables in a way that NumPy 2 will not know one day; that is between the two of them.
             warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
             bare.save(saved)
-        parts: dict[str, bytes | Path] = {MODEL: saved, GOLDEN: Golden(tuple(pictures), logits).to_bytes()}
+        parts: dict[str, bytes | Path] = {MODEL: saved, **answering(pictures, prepared, logits, export)}
         if measured.novelty is not None:
             parts[NOVELTY] = measured.novelty.to_bytes()
-        parts.update(papers or {})
+        parts |= papers or {}
         return write(models, manifest, parts)
+
+
+def answering(
+    pictures: Sequence[Pixels],
+    prepared: npt.NDArray[np.uint8],
+    logits: npt.NDArray[np.float32],
+    export: Export | None,
+) -> dict[str, bytes | Path]:
+    """The parts of a bundle that say what its runtimes must answer, and those that its export brings.
+
+    Args:
+        pictures: the golden ones.
+        prepared: the same as the network is given them.
+        logits: what Keras says of them.
+    """
+    if export is None:
+        return {GOLDEN: Golden(tuple(pictures), logits).to_bytes()}
+    others = {name: one.looks.look(prepared).logits for name, one in export.others.items()}
+    novelties = {
+        novelty_in(name): one.novelty.to_bytes() for name, one in export.others.items() if one.novelty is not None
+    }
+    return {**export.files, **novelties, GOLDEN: Golden(tuple(pictures), logits, others).to_bytes()}
 
 
 def random_bundle(
@@ -166,6 +173,7 @@ def random_bundle(
     *,
     model_id: str = "",
     seed: int = 0,
+    export: bool = False,
 ) -> Bundle:
     """A bundle with random weights: it knows nothing, but loads, serves and costs what a trained one would.
 
@@ -176,6 +184,7 @@ def random_bundle(
         models: the folder that gets it.
         size: edge of its square images, pixels.
         model_id: its name; architecture and size when empty.
+        export: with an export for the CPU runtime; what it says of images is not measured.
 
     Raises:
         ConfigurationError: when there is no such network in that size.
@@ -193,4 +202,11 @@ def random_bundle(
     measured = Measured(1.0, (0.5,) * len(labels), DataSet(images=0, seed=seed))
     rng = np.random.default_rng(seed)
     pictures = [rng.integers(0, 256, (size, size, 3), np.uint8) for _ in range(2)]
-    return assemble(model, design, measured, pictures, models)
+    if not export:
+        return assemble(model, design, measured, pictures, models)
+    meanings = [*design.labels.values()]
+    alike = Calibration(temperature=1.0, thresholds=dict.fromkeys(labels, 0.5))
+    shown = np.stack(pictures)
+    seen = look(model, design.preparation, meanings, shown, batch=len(shown))
+    with exported(Trained(model, design.preparation, meanings), shown, seen, lambda _: (alike, None)) as found:
+        return assemble(model, design, measured, pictures, models, export=found)

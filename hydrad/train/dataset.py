@@ -22,7 +22,7 @@ from hydrad.train.labelled import Labelled
 from hydrad.train.progress import Tell
 from hydrad.train.reading import Gathered, decoded, read
 from hydrad.train.split import Parting, Side
-from hydrad.train.struck import Struck
+from hydrad.train.struck import Blow, Struck
 
 MOST_LABELS: Final = 100
 LONGEST_LABEL: Final = 39  # letters: it must fit into an EPICS string
@@ -60,6 +60,7 @@ class Sets:
     remarks: tuple[str, ...]  # sentences for whoever trains
     marked: npt.NDArray[np.bool_] | None = None  # where the test images' faults are, as in Struck; None: not known
     picture: Callable[[Labelled], Pixels] = decoded  # an image as it came
+    strike: Callable[[Sequence[Blow]], Struck] | None = None  # more images with emulated faults
 
 
 def gather(records: Sequence[Labelled], meanings: Mapping[str, Meaning], wish: Wish, tell: Tell) -> Sets:
@@ -124,6 +125,7 @@ def gather(records: Sequence[Labelled], meanings: Mapping[str, Meaning], wish: W
         golden=_golden(held, names),
         facts=made_of,
         remarks=tuple(remarks),
+        strike=lambda blows: struck.struck(blows, numbers, wish.preparation, tell, threads=wish.threads),
     )
 
 
@@ -238,8 +240,7 @@ def _struck(
         if side is Side.TRAINING:
             blows = struck.for_training(good, wish.emulate, seed)
         else:
-            real = Counter((record.plot, record.label) for record in held[side])
-            blows = struck.for_holding_out(good, real, wish.emulate, seed, wish.few)
+            blows = struck.for_holding_out(good, wish.emulate, seed)
         if blows:
             made[side] = struck.struck(blows, numbers, wish.preparation, tell, threads=wish.threads)
     return made[Side.TRAINING], made

@@ -50,8 +50,7 @@ def plain(width: int, height: int, classes: int, *, channels: int = 3, reference
     x = _placed(layers, x, 48)
     x = _weighed(layers, _block(layers, x, 64))
     x = _block(layers, x, 64)
-    x = _placed(layers, x, 64)
-    x = _weighed(layers, x)
+    x = _placed(layers, x, 64)  # nothing weighs these: a gate before the square doubles what it does, and learns badly
     x = layers.Multiply(name="evidence")([x, x])
     return keras.Model(images, _head(layers, x, classes), name=PLAIN)
 

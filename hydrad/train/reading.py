@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hydrad import images
-from hydrad.classify.prepare import Preparation, Prepared, prepare
+from hydrad import image_files, images
+from hydrad.classify.prepare import Preparation, Prepared
 from hydrad.domain import Pixels
 from hydrad.errors import ImageError
 from hydrad.train.labelled import Labelled
@@ -39,13 +39,13 @@ class Gathered:
 
     records: tuple[Labelled, ...]
     images: npt.NDArray[np.uint8]  # shape (images, height, width, channels)
-    pixels: tuple[str, ...]  # SHA-256 of the pixels at full size
+    pixels: tuple[str, ...]  # digests of the pixels at full size
     unread: tuple[Unread, ...] = ()
 
 
 def decoded(record: Labelled) -> Pixels:
     """An image as it came; raises ImageError or OSError when it cannot be read."""
-    return images.decode(images.read(record.path)).pixels
+    return images.pixels_of(image_files.read(record.path))
 
 
 def read(records: Sequence[Labelled], preparation: Preparation, tell: Tell, *, threads: int = 1) -> Gathered:
@@ -65,10 +65,10 @@ def read(records: Sequence[Labelled], preparation: Preparation, tell: Tell, *, t
 
     def look(record: Labelled) -> tuple[Prepared, str] | str:
         try:
-            picture = images.decode(images.read(record.path))
+            picture = images.picture_of(image_files.read(record.path), [preparation])
         except (ImageError, OSError) as fault:
             return str(fault)
-        return prepare(picture.pixels, preparation), picture.pixels_sha256
+        return picture.views[preparation], picture.pixels_digest
 
     found = in_threads(look, records, threads)
     for record, one in zip(records, told(found, len(records), "reading", tell), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,15 +13,15 @@ import numpy as np
 from pydantic import JsonValue
 
 from hydrad import log
-from hydrad.classify import backend, novelty
+from hydrad.classify import backend, head, novelty
 from hydrad.classify.bundle import Bundle
-from hydrad.classify.manifest import DataSet
+from hydrad.classify.manifest import Calibration, DataSet
 from hydrad.classify.novelty import Novelty
 from hydrad.config import Symmetry
 from hydrad.domain import Meaning, Pixels
 from hydrad.errors import ConfigurationError, ImageError
-from hydrad.train import balance, modest
-from hydrad.train.assemble import Design, Measured, Onlooker, Seen, assemble
+from hydrad.train import balance, modest, struck
+from hydrad.train.assemble import Design, Measured, assemble, onlooker
 from hydrad.train.augment import Augmentation, Changes
 from hydrad.train.dataset import Sets
 from hydrad.train.evaluation import calibrate, evaluate, report
@@ -28,16 +29,20 @@ from hydrad.train.evaluation.report import Shown
 from hydrad.train.evaluation.shares import Mask
 from hydrad.train.evaluation.tested import Tested
 from hydrad.train.examples import Examples, joined
+from hydrad.train.exporting import Trained, exported
 from hydrad.train.fit import Course, Fitted, Means, fit
 from hydrad.train.precision import Precision
 from hydrad.train.progress import Progress, Tell
+from hydrad.train.seen import Onlooker, Seen
 from hydrad.train.starting import Start, maker
+from hydrad.train.surest import surest_bad
 
 REPORT: Final = "report.html"
 REPORT_EMULATED: Final = "report-emulated.html"
 LEAST_STEPS: Final = 16  # batches of an epoch
 LEAST_BATCH: Final = 8
 USUAL_BATCH: Final = 32  # for which the rates of learning are
+WEAKEST: Final = 10  # one in so many emulated images is looked at more closely
 LOST: Final = {Meaning.GOOD: 0.002, Meaning.BAD: 0.2, Meaning.EMPTY: 0.01, Meaning.OTHER: 0.05}
 ENOUGH_GOOD: Final = 20  # images to learn from, to tell what is unfamiliar
 ENOUGH_HELD: Final = 5  # other good images, to tell how unfamiliar is too much
@@ -89,8 +94,12 @@ def learn(plan: Plan, sets: Sets, tell: Tell) -> Bundle:
     _log.info("training_done", model=plan.id, seed=fitted.seed, best_epoch=fitted.best_epoch)
 
     tell(Progress("measuring", 0.0))
-    onlooker = Onlooker(fitted.model, plan.start.preparation)
-    temperature, thresholds, calibrated_on = _calibrated(onlooker, sets)
+    held = _held(_onlooker(fitted.model, plan, sets), sets)
+    onlooker = _centred(fitted.model, plan, sets, held)
+    temperature, thresholds = _calibrated(onlooker, sets.labels, held)
+    calibrated_on: dict[str, JsonValue] = {
+        "taken": len(sets.validation), "emulated": len(held) - len(sets.validation),
+    }  # fmt: skip
     familiar = _familiar(onlooker, sets)
     tell(Progress("measuring", 0.4))
     cost = onlooker.ms_per_image(sets.validation.images[:64])
@@ -120,14 +129,24 @@ def learn(plan: Plan, sets: Sets, tell: Tell) -> Bundle:
     }  # fmt: skip
     design = Design(plan.id, sets.labels, plan.plots, plan.start.preparation, plan.start.says)
     data = DataSet(images=len(training), seed=plan.seed, fingerprint=fingerprint(sets))
-    bundle = assemble(
-        fitted.model,
-        design,
-        Measured(temperature, thresholds, data, familiar, metrics),
-        [sets.picture(record) for record in sets.golden],
-        plan.models,
-        papers=papers,
+    images, said = (
+        (sets.test.images, seen)
+        if made is None or seen_made is None
+        else (np.concatenate([sets.test.images, made.examples.images]), seen.with_more(seen_made))
     )
+    trained = Trained(fitted.model, plan.start.preparation, [*sets.labels.values()])
+    with exported(trained, images, said, partial(calibrated, sets=sets, held=held)) as export:
+        if export is not None:
+            metrics["exports"] = dict(export.figures)
+        bundle = assemble(
+            fitted.model,
+            design,
+            Measured(temperature, thresholds, data, familiar, metrics),
+            _golden(sets, seen, seen_made),
+            plan.models,
+            export=export,
+            papers=papers,
+        )
     tell(Progress("writing", 1.0))
     return bundle
 
@@ -164,21 +183,63 @@ def _watched(sets: Sets) -> Examples:
     return watched
 
 
-def _calibrated(onlooker: Onlooker, sets: Sets) -> tuple[float, tuple[float, ...], dict[str, JsonValue]]:
-    """Temperature and thresholds from images as frequent as they are; emulated ones only for what is too rare."""
-    held, made = sets.validation, sets.made_for_validation
-    if made is not None:
-        held = joined(held, made.examples)
-    if not len(held):
-        raise ConfigurationError("labels: no image is left to calibrate the scores by; label more")
+def _held(onlooker: Onlooker, sets: Sets) -> Examples:
+    """What boundaries and thresholds are found by: images held out for it, and the same with emulated faults.
+
+    Two strikes at a region do not show how it may look at worst. So the tenth of each label's emulated images that the
+    network is least sure of is struck again, at the same places of other images.
+    """
+    made = sets.made_for_validation
+    if made is None:
+        if not len(sets.validation):
+            raise ConfigurationError("labels: no image is left to calibrate the scores by; label more")
+        return sets.validation
+    held = joined(sets.validation, made.examples)
+    if sets.strike is None:
+        return held
+    truth = made.examples.truth
+    lead = calibrate.lead_of(onlooker.look(made.examples.images).logits, truth)
+    weakest: list[int] = []
+    for label in np.unique(truth):
+        own = np.flatnonzero(truth == label)
+        weakest += own[np.argsort(lead[own], kind="stable")][: -(-len(own) // WEAKEST)].tolist()
+    return joined(held, sets.strike(struck.again(made, weakest)).examples)
+
+
+def _onlooker(model: Any, plan: Plan, sets: Sets) -> Onlooker:
+    return onlooker(model, plan.start.preparation, [*sets.labels.values()])
+
+
+def _centred(model: Any, plan: Plan, sets: Sets, held: Examples) -> Onlooker:
+    """The network with the boundaries between its labels in the middle between them, ready to be looked through."""
+    onlooker = _onlooker(model, plan, sets)
+    leaning = calibrate.leaning_of(onlooker.look(held.images).logits, held.truth)
+    if not leaning.any() or not head.lean(model, leaning):
+        return onlooker
+    _log.info("boundaries_centred", model=plan.id, by=[round(float(step), 2) for step in leaning])
+    return _onlooker(model, plan, sets)
+
+
+def calibrated(looks: Onlooker, sets: Sets, held: Examples) -> tuple[Calibration, Novelty | None]:
+    """What fits a network's answers as somebody else computes them.
+
+    Args:
+        looks: the network, computed so.
+        held: images by which temperature and thresholds are found.
+    """
+    temperature, thresholds = _calibrated(looks, sets.labels, held)
+    by_label = dict(zip(sets.labels, thresholds, strict=True))
+    return Calibration(temperature=temperature, thresholds=by_label), _familiar(looks, sets)
+
+
+def _calibrated(onlooker: Onlooker, labels: Mapping[str, Meaning], held: Examples) -> tuple[float, tuple[float, ...]]:
+    """Temperature and thresholds."""
     logits = onlooker.look(held.images).logits
     temperature = calibrate.temperature_of(logits, held.truth)
     scores = calibrate.scores_of(logits, temperature)
-    lost = [LOST[meaning] for meaning in sets.labels.values()]
-    thresholds = calibrate.thresholds_of(scores, held.truth, lost=lost)
-    return temperature, thresholds, {
-        "taken": len(sets.validation), "emulated": 0 if made is None else len(made.examples),
-    }  # fmt: skip
+    lost = [LOST[meaning] for meaning in labels.values()]
+    faults = [label for label, meaning in enumerate(labels.values()) if meaning is Meaning.BAD]
+    return temperature, calibrate.thresholds_of(scores, held.truth, lost=lost, trusted=faults)
 
 
 def _familiar(onlooker: Onlooker, sets: Sets) -> Novelty | None:
@@ -264,6 +325,21 @@ def _shown(sets: Sets, metrics: Mapping[str, JsonValue], seen: Seen) -> dict[int
             _log.warning("image_not_shown", sha256=sets.test_records[n].sha256, reason=str(fault))
             shown[n] = Shown(_rgb(sets.test.images[n]), _map(seen, n))
     return shown
+
+
+def _golden(sets: Sets, seen: Seen, seen_made: Seen | None) -> list[Pixels]:
+    """One picture of each label; among them one of the test that is bad beyond doubt, emulated where nobody has one."""
+    meanings = list(sets.labels.values())
+    golden = list(sets.golden)
+    if (real := surest_bad(sets.test.truth, seen.logits, meanings)) is not None:
+        sure = sets.test_records[real]
+        golden = [sure if record.label == sure.label else record for record in golden]
+    pictures = [sets.picture(record) for record in golden]
+    if real is None and sets.made_for_test is not None and seen_made is not None:
+        made = sets.made_for_test.examples
+        if (emulated := surest_bad(made.truth, seen_made.logits, meanings)) is not None:
+            pictures.append(_rgb(made.images[emulated]))
+    return pictures
 
 
 def _map(seen: Seen, number: int) -> Any:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
-from hydrad import images
+from hydrad import image_files, images
 from hydrad.classify.labels import meaning_of
 from hydrad.domain import Meaning
 from hydrad.errors import ImageError
-from hydrad.store.defining import Hand, define
 from hydrad.store.images import ImageFolder
-from hydrad.store.marking import Effect, Mark, NewImage, bring
+from hydrad.store.labels.defining import Hand, define
+from hydrad.store.labels.marking import Effect, Mark, NewImage, bring
 from hydrad.store.packing import ImageFacts
 from hydrad.store.queries import Store
 from hydrad.verbs.label_folders import Offer, Refusal, claims_to_be_image
@@ -110,7 +110,7 @@ class Bringing:
 
     def _look(self, offer: Offer) -> _Seen | Refusal:
         try:
-            picture = None if offer.file is None else images.decode(images.read(offer.file))
+            picture = None if offer.file is None else images.picture_of(image_files.read(offer.file))
         except FileNotFoundError as fault:
             if offer.sha256 is None:
                 return _refusal(offer, fault.strerror or str(fault))
@@ -124,8 +124,8 @@ class Bringing:
         if offer.sha256 not in {None, picture.sha256}:
             return _refusal(offer, "is not the picture that was labelled: its content differs")
         self._folder.keep(picture.data, picture.sha256, picture.format)
-        height, width, _ = picture.pixels.shape
-        return _Seen(offer, picture.sha256, ImageFacts(len(picture.data), picture.format, width, height))
+        facts = ImageFacts(len(picture.data), picture.format, picture.width, picture.height)
+        return _Seen(offer, picture.sha256, facts)
 
     def _settle(self, looked: Sequence[Future[_Seen | Refusal]], tell: Callable[[int], None]) -> None:
         seen: list[_Seen] = []

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hydrad import config
+from hydrad import config, runs
 from hydrad.beam import monitor
 from hydrad.classify import bundle as bundles
-from hydrad.config import Config, EpicsBeam, FixedClassify
-from hydrad.domain import Beam, BeamState
+from hydrad.classify.specimen import specimen_of
+from hydrad.config import Config, EpicsBeam, EpicsRun, FixedClassify
+from hydrad.domain import Beam, BeamState, Run
 from hydrad.errors import BundleError, HydradError
 from hydrad.store import purging, schema
 from hydrad.verbs import printing, reports
@@ -52,8 +53,9 @@ def _all(path: Path, settings: Config) -> Iterator[Finding]:
 
 def _packages(settings: Config) -> Iterator[Finding]:
     wanted = ["caproto"]
-    wanted += ["pyepics"] if isinstance(settings.beam, EpicsBeam) else []
+    wanted += ["pyepics"] if isinstance(settings.beam, EpicsBeam) or isinstance(settings.run, EpicsRun) else []
     wanted += [] if isinstance(settings.classify, FixedClassify) else ["keras"]
+    wanted += ["ray"] if settings.classify.kind == "ray" else []
     wanted += [] if settings.store.url.startswith("sqlite") else ["mysqlclient"]
     for name in wanted:
         try:
@@ -103,11 +105,14 @@ def _models(settings: Config) -> Iterator[Finding]:
         yield "models", True, f"none in {settings.store.models}: every plot will be NOMODEL"
     for folder in folders:
         try:
-            manifest = bundles.read(folder).manifest
+            bundle = bundles.read(folder)
+            specimen = specimen_of(bundle)
         except BundleError as fault:
             yield f"model {folder.name}", False, str(fault)
         else:
-            yield f"model {manifest.id}", True, f"{manifest.architecture}, serves {' '.join(manifest.plots)}"
+            manifest = bundle.manifest
+            canary = f"; no canary: {specimen.why_not}" if specimen.why_not else ""
+            yield f"model {bundle.id}", True, f"{manifest.architecture}, serves {' '.join(manifest.plots)}{canary}"
 
 
 def _folders(settings: Config) -> Iterator[Finding]:
@@ -129,6 +134,11 @@ def _pvs(settings: Config) -> Iterator[Finding]:
         yield "PV server", free, says if free else f"{says}: the port is taken (is the daemon running?)"
     beam = asyncio.run(_beam(settings))
     yield "beam", beam.state is not BeamState.UNKNOWN, in_words(beam)
+    run = asyncio.run(_run(settings))
+    which = "" if run.number is None else f" {run.number}"
+    kind = f", {run.type}" if run.type else ""
+    by_path = "by the images' paths" if run.state.name == "UNKNOWN" else f"{run.state.name}{which}{kind}"
+    yield "run", not run.reason, run.reason or by_path
 
 
 async def _beam(settings: Config) -> Beam:
@@ -136,6 +146,16 @@ async def _beam(settings: Config) -> Beam:
     with monitor(settings.beam) as watch:
         for _ in range(int(BEAM_WAIT_S / LOOK_EVERY_S)):
             if watch.now().state is not BeamState.UNKNOWN:
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
+        return watch.now()
+
+
+async def _run(settings: Config) -> Run:
+    """The run, as soon as all of it is known, or why it is not."""
+    with runs.monitor(settings.run) as watch:
+        for _ in range(int(BEAM_WAIT_S / LOOK_EVERY_S)):
+            if not watch.now().reason:
                 break
             await asyncio.sleep(LOOK_EVERY_S)
         return watch.now()

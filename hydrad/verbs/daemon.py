@@ -10,7 +10,8 @@ from hydrad import config, log
 def run(options: argparse.Namespace) -> None:
     """Follow, judge, publish and keep, until told to stop."""
     log.configure(level=options.log_level)
-    settings = config.load(config.find(options.config), folders=True)
+    path = config.find(options.config).absolute()
+    settings = config.load(path, folders=True)
     from hydrad import app  # noqa: PLC0415  a wrong configuration is told at once, without loading everything first
 
-    app.run(settings)
+    app.run(settings, path)

@@ -1,4 +1,4 @@
-"""`hydrad demo`: the daemon and a simulated hall as two processes, and what they say of each other as a table."""
+"""`hydrad demo`: the daemon, the pages and a simulated hall as processes, and a table of what they say."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.text import Text
 
 from hydrad import config as configuration
 from hydrad.domain import Severity
-from hydrad.errors import HydradError, StoreAway
+from hydrad.errors import ConfigurationError, HydradError, StoreAway
 from hydrad.shipped import folder as shipped_bundle
 from hydrad.store.queries import Store
 from hydrad.store.rows import PlotStanding
@@ -29,6 +29,7 @@ from hydrad.verbs.processes import child, free_port, tail
 from hydrad.verbs.reports import existing
 
 CADENCE_S = 5.0
+PAGES_PORT = 8000
 COLOURS = {Severity.NO_ALARM: "", Severity.MINOR: "yellow", Severity.MAJOR: "bold red", Severity.INVALID: "magenta"}
 
 HALL = """\
@@ -46,12 +47,25 @@ permit_value = 6
 window_s = {cadence_s}
 stale_s = 10
 
+[web]
+port = {web_port}
+
 [[watch]]
 root = "dumps"
 layout = "rsai"
 
 [defaults]
 stale_s = 30
+
+[[detector]]
+name = "CDC"
+expert = "cdc-expert@example.org"
+guidance = "Check the high voltage of the boards that the heatmap shows, then call the expert."
+
+[[detector]]
+name = "BCAL"
+expert = "bcal-expert@example.org"
+guidance = "Look at the rates of the sector that the heatmap shows; if they stay wrong, call the expert."
 """
 
 
@@ -61,14 +75,17 @@ def demo(options: argparse.Namespace) -> None:
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hydrad-demo-")))
         stack.enter_context(_ended_by_signals())
-        port, beam_port = free_port(5064), free_port()
-        settings = _furnish(folder, port)
+        port, beam_port, web_port = free_port(5064), free_port(), free_port(options.port or PAGES_PORT)
+        if options.port and web_port != options.port:
+            raise ConfigurationError(f"--port: {options.port} is in use")
+        settings = _furnish(folder, port, web_port)
         log_file = folder / "hydrad.log"
         output = stack.enter_context(log_file.open("wb"))
         environment = {"EPICS_CA_ADDR_LIST": f"127.0.0.1:{beam_port}", "EPICS_CA_AUTO_ADDR_LIST": "NO"}
         console = Console()
-        _say_where(console, settings, port)
+        _say_where(console, settings, port, web_port)
         daemon = stack.enter_context(child(["run", "-c", str(settings)], environment=environment, output=output))
+        pages = stack.enter_context(child(["web", "-c", str(settings)], output=output))
         hall = stack.enter_context(
             child(
                 [
@@ -87,7 +104,7 @@ def demo(options: argparse.Namespace) -> None:
         end = time.monotonic() + options.minutes * 60 if options.minutes else float("inf")
         show = stack.enter_context(_screen(console))
         while time.monotonic() < end:
-            for name, process in (("the daemon", daemon), ("the simulated hall", hall)):
+            for name, process in (("the daemon", daemon), ("the pages", pages), ("the simulated hall", hall)):
                 if process.poll() is not None:
                     raise HydradError(f"{name} ended by itself:\n{tail(log_file)}")
             with suppress(StoreAway):  # the daemon may not have made it yet
@@ -96,16 +113,17 @@ def demo(options: argparse.Namespace) -> None:
             time.sleep(0.5)
 
 
-def _furnish(folder: Path, port: int) -> Path:
+def _furnish(folder: Path, port: int, web_port: int) -> Path:
     (folder / "dumps").mkdir()
     bundle = shipped_bundle()
     shutil.copytree(bundle, folder / "models" / bundle.name)
     settings = folder / "hydra.toml"
-    settings.write_text(HALL.format(port=port, cadence_s=CADENCE_S), encoding="utf-8")
+    settings.write_text(HALL.format(port=port, web_port=web_port, cadence_s=CADENCE_S), encoding="utf-8")
     return settings
 
 
-def _say_where(console: Console, settings: Path, port: int) -> None:
+def _say_where(console: Console, settings: Path, port: int, web_port: int) -> None:
+    console.print(f"the wall:  http://127.0.0.1:{web_port}", style="bold", highlight=False)
     variables = "EPICS_CA_AUTO_ADDR_LIST=NO EPICS_CA_ADDR_LIST=127.0.0.1"
     if port != 5064:
         variables += f" EPICS_CA_SERVER_PORT={port}"
@@ -156,9 +174,9 @@ class _Table:
         table = Table(box=None, pad_edge=False)
         for column in ("plot", "status", "severity", "label", "why"):
             table.add_column(column, no_wrap=True, overflow="ellipsis")
-        for state in sorted(states, key=lambda state: (-state.severity, state.plot)):
+        for state in sorted(states, key=lambda state: (-(state.severity or state.status.severity), state.plot)):
             seen = "" if state.label is None else f"{state.label} @ {state.confidence:.2f}"
-            style = COLOURS[state.severity]
+            style = COLOURS[state.severity or state.status.severity]  # one that a flood drowned is bad all the same
             table.add_row(state.plot, state.status.name, state.severity.name, seen, state.reason, style=style)
         self._live.update(Group(Text(""), table))
 

@@ -9,7 +9,8 @@ import time
 
 from hydrad.domain import as_json
 from hydrad.errors import ConfigurationError, HydradError
-from hydrad.store.rows import Handled
+from hydrad.store.queries import Store
+from hydrad.store.rows import SILENT_AFTER, Handled
 from hydrad.verbs import printing
 from hydrad.verbs.reports import entry_words, is_alive, opened
 
@@ -22,7 +23,7 @@ def submit(options: argparse.Namespace) -> int:
     if missing := [path for path in files if not path.is_file()]:
         raise ConfigurationError(*(f"{printing.printable(str(path))}: no such file" for path in missing))
     with opened(options) as store:
-        alive = is_alive(store.heartbeat())
+        alive = _comes_alive(store, SILENT_AFTER.total_seconds() if options.wait else 0.0)
         numbers = store.submit([str(path) for path in files], plot=options.plot, run=options.run, by=getpass.getuser())
         if not options.wait:
             if not alive:
@@ -40,6 +41,14 @@ def submit(options: argparse.Namespace) -> int:
     if len(handled) < len(numbers):
         raise HydradError(f"{len(numbers) - len(handled)} of {len(numbers)} not judged within {options.timeout_s:g} s")
     return int(any(one.filed is None for one in handled))
+
+
+def _comes_alive(store: Store, within_s: float) -> bool:
+    """True if a daemon gives a sign of life; one that was only just started takes a moment."""
+    deadline = time.monotonic() + within_s
+    while not (alive := is_alive(store.heartbeat())) and time.monotonic() < deadline:
+        time.sleep(ASK_EVERY_S)
+    return alive
 
 
 def _print(one: Handled, *, as_document: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from hydrad.config import Watch
 from hydrad.domain import Caption, Meaning
-from hydrad.store.defining import Hand, why_not
+from hydrad.store.labels.defining import Hand, why_not
 from hydrad.watchers.layouts import SUFFIXES, Names, legible, plain
 
 Read = Callable[[Path], Caption | None]  # None: its name is one of those that are ignored

@@ -12,8 +12,8 @@ from typing import Any
 from hydrad.domain import Caption, Meaning, zulu
 from hydrad.errors import ConfigurationError
 from hydrad.store.colours import is_colour
-from hydrad.store.defining import Hand, why_not
-from hydrad.store.labelling import LabelledImage
+from hydrad.store.labels.defining import Hand, why_not
+from hydrad.store.labels.labelling import LabelledImage
 from hydrad.verbs.label_folders import Offer, Refusal
 
 NAME = "labels.csv"

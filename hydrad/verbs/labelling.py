@@ -19,10 +19,10 @@ from hydrad.config import Watch
 from hydrad.domain import Meaning
 from hydrad.errors import ChangeRefused, ConfigurationError, HydradError
 from hydrad.saving import shares
-from hydrad.store.defining import Hand, why_not
-from hydrad.store.defining import define as define_label
 from hydrad.store.images import ImageFolder
-from hydrad.store.labelling import labelled, tallies
+from hydrad.store.labels.defining import Hand, why_not
+from hydrad.store.labels.defining import define as define_label
+from hydrad.store.labels.labelling import labelled, tallies
 from hydrad.store.queries import Store
 from hydrad.verbs import advancing, label_folders, label_table, printing
 from hydrad.verbs.bringing import KINDS, Bringing, Report

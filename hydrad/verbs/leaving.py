@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydrad.errors import ConfigurationError, TryAgain
-from hydrad.store.labelling import LabelledImage
+from hydrad.store.labels.labelling import LabelledImage
 from hydrad.verbs import label_table
 
 LONGEST = 80  # bytes of a folder's name, where file systems take 255

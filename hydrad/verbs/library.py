@@ -19,10 +19,10 @@ from hydrad.classify.manifest import Manifest
 from hydrad.domain import Change
 from hydrad.errors import BundleError, ChangeRefused, ConfigurationError, StoreAway
 from hydrad.settings import THRESHOLD, check
-from hydrad.store import registry
-from hydrad.store.comparing import Comparison, compare
-from hydrad.store.queries import Store
-from hydrad.store.registry import Move, Place
+from hydrad.store import changing
+from hydrad.store.models import registry
+from hydrad.store.models.comparing import Comparison, compare
+from hydrad.store.models.registry import Move, Place
 from hydrad.store.tables import ModelState
 from hydrad.verbs import printing
 from hydrad.verbs.reports import existing, opened
@@ -120,19 +120,10 @@ def set_threshold(options: argparse.Namespace) -> None:
     )
     try:
         check(change)
+        with opened(options) as store:
+            changing.put(store, change)
     except ChangeRefused as why:
         raise ConfigurationError(str(why)) from why
-    with opened(options) as store:
-        _require_label(store, options.plot, options.label)
-        store.append_setting(change)
-
-
-def _require_label(store: Store, plot: str, label: str) -> None:
-    if not store.standings([plot]):
-        raise ConfigurationError(f"no plot is called {plot!r}")
-    labels = store.labels(plot)
-    if label not in labels:
-        raise ConfigurationError(f"{plot} has no label {label!r}; it has {', '.join(labels) or 'none yet'}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,16 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 from hydrad import config
 from hydrad.classify import bundle as bundles
-from hydrad.classify.claims import Claim, server
+from hydrad.classify.claims import Claim, claim_of, outlook
 from hydrad.config import Config, FixedClassify
-from hydrad.errors import BundleError, HydradError
-from hydrad.store import registry
+from hydrad.errors import HydradError
+from hydrad.store.models import registry
+from hydrad.store.models.registry import Decision, Who
 from hydrad.store.queries import Store
-from hydrad.store.registry import Decision, Who
 from hydrad.store.tables import ModelState
 from hydrad.verbs import printing
 from hydrad.verbs.reports import existing, is_alive
@@ -88,12 +87,8 @@ def _require_readable(settings: Config, store: Store, name: str, me: Who) -> Non
     Raises:
         BundleError: it is not there, or damaged.
     """
-    if settings.store.models / name not in bundles.listed(settings.store.models):
-        raise BundleError(f"there is no bundle {name!r} in {settings.store.models}")
-    manifest = bundles.read(settings.store.models / name).manifest
-    if all(place.id != name for place in registry.places(store)):
-        card = manifest.model_dump(mode="json")
-        registry.register(store, name, card, card.pop("metrics"), me, reason="decided about for the first time")
+    card = bundles.present(settings.store.models, name).manifest.model_dump(mode="json")
+    registry.introduce(store, name, card, card.pop("metrics"), me)
 
 
 def _works(settings: Config, store: Store) -> bool:
@@ -103,11 +98,8 @@ def _works(settings: Config, store: Store) -> bool:
 
 def _claims(store: Store) -> Sequence[Claim]:
     """What the models in service claim."""
-    return [
-        Claim(model.id, tuple(model.card["plots"]), datetime.fromisoformat(model.card["created_at"]))
-        for model in registry.models(store)
-        if model.state is ModelState.IN_SERVICE and "plots" in model.card
-    ]
+    serving = [model for model in registry.models(store) if model.state is ModelState.IN_SERVICE]
+    return [claim for model in serving if (claim := claim_of(model.id, model.card)) is not None]
 
 
 def _answer(store: Store, decision: Decision, wait_s: float) -> dict[str, str] | None:
@@ -127,9 +119,7 @@ def _answer(store: Store, decision: Decision, wait_s: float) -> dict[str, str] |
 
 
 def _words(name: str, decision: Decision, plots: Sequence[str], claims: Sequence[Claim]) -> dict[str, Any]:
-    mine = [claim for claim in claims if claim.model == name]
-    servers = {plot: server(plot, claims) for plot in plots}
-    claimed = [plot for plot in plots if any(claim.covers(plot) for claim in mine)]
+    comes_of_it = outlook(name, plots, claims)
     return {
         "id": name,
         "ticket": decision.ticket,
@@ -138,9 +128,9 @@ def _words(name: str, decision: Decision, plots: Sequence[str], claims: Sequence
             {"model": move.model, "old": None if move.old is None else move.old.value, "new": move.new.value}
             for move in decision.moves
         ],
-        "serves": [plot for plot in claimed if servers[plot] == name],
-        "leaves": [{"plot": plot, "to": servers[plot]} for plot in claimed if servers[plot] != name],
-        "unserved": [plot for plot in plots if servers[plot] is None],
+        "serves": comes_of_it.serves,
+        "leaves": [{"plot": plot, "to": server} for plot, server in comes_of_it.leaves.items()],
+        "unserved": comes_of_it.unserved,
     }
 
 

@@ -48,6 +48,14 @@ def free_port(wanted: int = 0, host: str = "127.0.0.1") -> int:
     raise OSError(f"no free port on {host}")
 
 
+@contextmanager
+def no_repeater() -> Iterator[int]:
+    """A port that is taken, for ``EPICS_CA_REPEATER_PORT``: so no client starts a repeater, which would outlive it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("", 0))
+        yield int(taken.getsockname()[1])
+
+
 def is_free(host: str, port: int) -> bool:
     """True if this port is free for TCP and UDP."""
     return _bound(host, port) is not None

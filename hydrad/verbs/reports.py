@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from hydrad import config
-from hydrad.domain import LedgerEntry, Outcome, as_json
+from hydrad.domain import Health, LedgerEntry, Outcome, as_json
 from hydrad.errors import ConfigurationError, StoreAway
 from hydrad.store.queries import Store
 from hydrad.store.rows import Heartbeat, PlotStanding
 from hydrad.verbs import printing
-
-SILENT_AFTER = timedelta(seconds=10)
 
 
 def opened(options: argparse.Namespace) -> Store:
@@ -40,7 +37,8 @@ def status(options: argparse.Namespace) -> None:
     """Each plot's present status, the worst first; says so when no daemon keeps it fresh."""
     with opened(options) as store:
         standings = store.standings(options.plots)
-        alive = is_alive(store.heartbeat())
+        beat = store.heartbeat()
+    alive = is_alive(beat)
     if missing := sorted(set(options.plots) - {standing.plot for standing in standings}):
         raise ConfigurationError(*(f"no plot is called {name!r}" for name in missing))
     if options.json:
@@ -48,7 +46,9 @@ def status(options: argparse.Namespace) -> None:
         return
     if not alive:
         sys.stderr.write("no daemon is running: this is how things stood when it stopped\n")
-    ordered = sorted(standings, key=lambda standing: (-standing.severity, standing.plot))
+    elif beat is not None and beat.health is not Health.OK:
+        sys.stderr.write(f"the daemon is {beat.health.name}: {printing.printable(beat.why)}\n")
+    ordered = sorted(standings, key=lambda one: (-(one.severity or one.status.severity), one.plot))
     printing.table(
         ("plot", "status", "severity", "label", "confidence", "run", "image", "reason"),
         ((s.plot, s.status.name, s.severity.name, s.label, s.confidence, s.run, s.taken_at, s.reason) for s in ordered),
@@ -95,7 +95,7 @@ def ledger(options: argparse.Namespace) -> None:
 
 def is_alive(beat: Heartbeat | None) -> bool:
     """True if a daemon has given a sign of life just now."""
-    return beat is not None and datetime.now(UTC) - beat.beat_at < SILENT_AFTER
+    return beat is not None and beat.is_fresh()
 
 
 def entry_words(entry: LedgerEntry) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from rich.progress import Progress as Bar
 
 from hydrad import log
 from hydrad.errors import StoreAway
-from hydrad.store import trainings
+from hydrad.store.models import trainings
 from hydrad.store.queries import Store
 from hydrad.train.modest import check_memory
 from hydrad.train.progress import Progress, Stopped
@@ -48,6 +48,7 @@ class Teller:
         self._tell_at = self._line_at = 0.0
         self._away = False
         self._last: tuple[str, int | None, int] | None = None
+        self._curve = _Curve()
         console = Console(stderr=True)
         self._bar: Bar | None = None
         if console.is_terminal:
@@ -72,6 +73,7 @@ class Teller:
     def __call__(self, progress: Progress) -> None:
         """Show it; raises Stopped when somebody asked for that, TooMuchMemory when there is too much in memory."""
         self._show(progress)
+        self._curve.add(progress)
         if self._stop.is_set():
             raise Stopped("stopped by a signal")
         check_memory(self._memory_gb)
@@ -86,7 +88,8 @@ class Teller:
     def _told(self, progress: Progress) -> bool:
         """Leave a sign of life; True when a stop was asked for. A data base that is away must not end a training."""
         try:
-            stop = trainings.tell(self._store, self._number, dataclasses.asdict(progress))
+            said = dataclasses.asdict(progress) | {"curve": self._curve.points}
+            stop = trainings.tell(self._store, self._number, said)
         except StoreAway as away:
             if not self._away:
                 _log.warning("progress_not_recorded", reason=str(away))
@@ -112,6 +115,25 @@ class Teller:
         else:
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
+
+
+class _Curve:
+    """Loss and balanced validation accuracy by epoch, as far as they were told; of the attempt under way."""
+
+    def __init__(self) -> None:
+        self._attempt = 1
+        self._by_epoch: dict[int, tuple[float, float | None]] = {}
+
+    def add(self, progress: Progress) -> None:
+        if progress.attempt != self._attempt:
+            self._attempt, self._by_epoch = progress.attempt, {}
+        if progress.epoch is not None and progress.loss is not None:
+            self._by_epoch[progress.epoch] = (progress.loss, progress.balanced_accuracy)
+
+    @property
+    def points(self) -> list[tuple[int, float, float | None]]:
+        """Epoch (from 1), loss in it, and the accuracy known by then."""
+        return [(epoch, *values) for epoch, values in self._by_epoch.items()]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import getpass
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -22,7 +22,10 @@ from hydrad.classify.bundle import Bundle
 from hydrad.classify.labels import meaning_of
 from hydrad.domain import Meaning
 from hydrad.errors import ConfigurationError, HydradError, StoreAway, TryAgain
-from hydrad.store import labelling, registry, trainings
+from hydrad.store.labels import labelling
+from hydrad.store.labels.labelling import LabelledImage
+from hydrad.store.models import registry, trainings
+from hydrad.store.models.trainings import Training
 from hydrad.store.queries import Store
 from hydrad.store.tables import TrainingState
 from hydrad.train import asked, modest
@@ -46,10 +49,9 @@ def train(options: argparse.Namespace) -> None:
     threads = modest.step_back(settings.train.threads)
     log.configure(level="warning")
     models = settings.store.models
-    person = options.user or getpass.getuser()
     with existing(settings) as store, stops() as stop:
         _bury(store)
-        sheet = asked.read(_work(models, options.resume)) if options.resume else _sheet(options, settings, store)
+        person, sheet = _wanted(options, settings, store)
         work = _work(models, sheet.asked.id)
         with _alone(work):
             number = _begin(store, sheet, person)
@@ -65,6 +67,50 @@ def train(options: argparse.Namespace) -> None:
     _print(bundle, as_document=options.json)
 
 
+def _wanted(options: argparse.Namespace, settings: config.Config, store: Store) -> tuple[str, Sheet]:
+    """Who wants which training."""
+    if options.queued is not None:
+        return _queued(options.queued, settings, store)
+    person = options.user or getpass.getuser()
+    if options.resume:
+        return person, asked.read(_work(settings.store.models, options.resume))
+    return person, _sheet(options, settings, store)
+
+
+def _queued(number: int, settings: config.Config, store: Store) -> tuple[str, Sheet]:
+    """What somebody asked for on a page, from its beginning or from where it was stopped."""
+    one = _claimed(store, number)
+    work = _work(settings.store.models, str(one.settings.get("id", "")))
+    try:
+        if (work / asked.ASKED).is_file():
+            sheet = asked.read(work)
+        else:
+            names = tuple(map(str, one.settings.get("plots", ())))
+            found = [image for image in labelling.labelled(store, names) if image.plot in names]
+            plots = _labelled_plots(names, found)
+            sheet = _written_down(_asked(one.settings, settings, plots), found, settings, store)
+    except HydradError as fault:
+        _end(store, number, TrainingState.FAILED, str(fault))
+        raise
+    return one.person, sheet.model_copy(update={"number": number})
+
+
+def _claimed(store: Store, number: int) -> Training:
+    """The training of this number, which nobody else is at.
+
+    The pages claim a training before they start a process for it, and say afterwards which one it is.
+    """
+    one, here = trainings.training(store, number), socket.gethostname()
+    ours = {os.getpid(), os.getppid()}
+    if one is not None and one.state is TrainingState.RUNNING and one.host == here and one.pid in ours:
+        return one
+    claimed = trainings.claim(store, here, os.getpid(), number)
+    if claimed is None:
+        what = "is not there" if one is None else f"is {one.state.value}, or another one runs on this host"
+        raise ConfigurationError(f"--queued: training {number} {what}")
+    return claimed
+
+
 def _sheet(options: argparse.Namespace, settings: config.Config, store: Store) -> Sheet:
     """What is asked for, by the command line and else by the configuration, and the images that are labelled now."""
     patterns = tuple(options.plots)
@@ -73,6 +119,14 @@ def _sheet(options: argparse.Namespace, settings: config.Config, store: Store) -
     if options.parent and not patterns and not options.all_plots:
         patterns = _parent(settings, options.parent).manifest.plots
     found = labelling.labelled(store, patterns)
+    plots = _labelled_plots(patterns, found)
+    if not patterns and not options.all_plots and len(plots) > 1:
+        raise ConfigurationError(f"PLOT: {len(plots)} plots have labels: name those of this model, or say --all-plots")
+    return _written_down(_asked(_said(options), settings, plots), found, settings, store)
+
+
+def _labelled_plots(patterns: Sequence[str], found: Sequence[LabelledImage]) -> Sequence[str]:
+    """The plots that these images are of; each pattern must have given some."""
     plots = sorted({one.plot for one in found})
     faults = [
         f"PLOT: nobody has labelled an image of {pattern!r}: see `hydrad label import`"
@@ -81,16 +135,18 @@ def _sheet(options: argparse.Namespace, settings: config.Config, store: Store) -
     ]
     if not plots and not faults:
         faults.append("PLOT: nobody has labelled an image yet: see `hydrad label import`")
-    if not patterns and not options.all_plots and len(plots) > 1:
-        faults.append(f"PLOT: {len(plots)} plots have labels: name those of this model, or say --all-plots")
     if faults:
         raise ConfigurationError(*faults)
-    wanted = _asked(options, settings, plots)
+    return plots
+
+
+def _written_down(wanted: Asked, found: Sequence[LabelledImage], settings: config.Config, store: Store) -> Sheet:
+    """All that the training needs to begin: it will not ask again."""
     if (settings.store.models / wanted.id).exists():
         raise ConfigurationError(f"--id: there is a model {wanted.id!r} already")
     if _work(settings.store.models, wanted.id).exists():
         raise ConfigurationError(f"--id: a training {wanted.id!r} was stopped: go on with it by --resume {wanted.id}")
-    meanings = _meanings(store, plots, wanted)
+    meanings = _meanings(store, wanted.plots, wanted)
     folder = settings.store.images
     records = tuple(
         Record(path=one.lies_in(folder), plot=one.plot, label=one.label, sha256=one.sha256, run=one.run)
@@ -99,10 +155,14 @@ def _sheet(options: argparse.Namespace, settings: config.Config, store: Store) -
     return Sheet(asked=wanted, meanings={name: meaning.value for name, meaning in meanings.items()}, records=records)
 
 
-def _asked(options: argparse.Namespace, settings: config.Config, plots: Sequence[str]) -> Asked:
+def _said(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of a training."""
     said: dict[str, Any] = {
         name: value
-        for name in ("architecture", "weights", "width", "height", "epochs", "seed", "good_share", "hold_out")
+        for name in (
+            *("id", "parent", "architecture", "weights", "width", "height", "epochs", "seed", "good_share"),
+            "hold_out",
+        )
         if (value := getattr(options, name)) is not None
     }
     if options.emulate:
@@ -111,11 +171,14 @@ def _asked(options: argparse.Namespace, settings: config.Config, plots: Sequence
         said["architecture"] = str(Path(said["architecture"]).absolute())
     if "weights" in said:
         said["weights"] = said["weights"].absolute()
-    name = options.id or asked.name_of(plots, datetime.now(UTC))
+    return said
+
+
+def _asked(said: Mapping[str, Any], settings: config.Config, plots: Sequence[str]) -> Asked:
+    """What is said, and what the configuration says where that is silent."""
+    name = said.get("id") or asked.name_of(plots, datetime.now(UTC))
     try:
-        return Asked.model_validate(
-            {**asked.defaults(settings.train), **said, "id": name, "plots": tuple(plots), "parent": options.parent}
-        )
+        return Asked.model_validate({**asked.defaults(settings.train), **said, "id": name, "plots": tuple(plots)})
     except ValidationError as fault:
         raise ConfigurationError(*refusals.sentences(fault, unions={})) from fault
 

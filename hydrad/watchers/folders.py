@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -108,6 +109,8 @@ class Folders:
         self._folders: dict[str, _Folder] = {}
         self._identities: set[Identity] = set()  # replaced, never changed: two threads read it
         self._complaints: set[str] = set()
+        self._voiced: set[str] = set()  # since the last full round began
+        self._root: Identity | None = None  # as it was when it was last there
         self._stop = threading.Event()
         self.progress_at = time.monotonic()
 
@@ -118,13 +121,19 @@ class Folders:
     def full_round(self) -> Round:
         """Look at every file below the root."""
         remembered = self._settling.remembered()
-        walk = _Walk(full=True, folders={}, elsewhere=self._above())
+        self._voiced.clear()
         try:
+            walk = _Walk(full=True, folders={}, elsewhere=self._above())
             self._walk(walk, [self._names.root])
         except OSError as fault:
             return Round(away=fault)
+        root = walk.folders[self._names.root].identity
+        if self._root not in {None, root} and len(walk.folders) == 1 and not walk.files:
+            return Round(away=OSError(errno.ENODEV, "it is another folder and empty, as when a disk is not mounted"))
+        self._root = root
         self._folders = walk.folders
         self._identities = walk.visited
+        self._complaints &= self._voiced  # what is gone is no grievance any more
         # What lies in a folder that could not be listed has not vanished.
         vanished = [] if walk.faults else [p for p in remembered if p not in walk.there and not os.path.lexists(p)]
         return Round(_oldest_first(walk.files), vanished)
@@ -146,9 +155,9 @@ class Folders:
                 continue
             if status.st_mtime_ns != folder.mtime_ns or now < folder.warm_until:
                 stirred.append(path)
-        elsewhere = {folder.identity for folder in self._folders.values()} | self._above()
-        walk = _Walk(full=False, folders=self._folders, elsewhere=elsewhere)
         try:
+            elsewhere = {folder.identity for folder in self._folders.values()} | self._above()
+            walk = _Walk(full=False, folders=self._folders, elsewhere=elsewhere)
             self._walk(walk, stirred)
         except OSError as fault:
             return Round(away=fault)
@@ -185,6 +194,7 @@ class Folders:
                     continue
                 walk.visited.add(identity)
                 self._list(walk, path, ahead, linked)
+                self._complaints.discard(path)
             except OSError as fault:
                 walk.faults += not isinstance(fault, FileNotFoundError | NotADirectoryError)
                 if path == self._names.root:
@@ -228,6 +238,7 @@ class Folders:
                 self._complain(entry.path, "link_waits_for_its_target", fault)
             return False
         if not stat.S_ISREG(status.st_mode):
+            self._complain(entry.path, "passed_over", OSError("it is no regular file"))
             return False
         self._complaints.discard(entry.path)
         walk.there.add(entry.path)
@@ -238,6 +249,7 @@ class Folders:
         return True
 
     def _complain(self, path: str, event: str, fault: OSError) -> None:
+        self._voiced.add(path)
         if path not in self._complaints:
             self._complaints.add(path)
             _log.warning(event, path=legible(path), why=fault.strerror or str(fault))

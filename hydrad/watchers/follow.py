@@ -156,6 +156,10 @@ class FolderWatcher:
         self._settling.again(os.fspath(arrival.path), look, rested_s=rest_s, now=time.monotonic())
         self._inbox.nudge()
 
+    def missed(self, arrival: Arrival) -> None:
+        """Offer this file, which was not there to be read, should it be found again, even as it was."""
+        self._settling.missed(os.fspath(arrival.path))
+
     def _listen(self) -> None:
         from hydrad.watchers.kernel import FolderWatch  # noqa: PLC0415  who only polls, or asks for help, needs no watchdog
 

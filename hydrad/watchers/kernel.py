@@ -76,6 +76,7 @@ class FolderWatch:
         self._moves: dict[int, str] = {}
         self._written: set[str] = set()
         self._full = False
+        self._refused: set[str] = set()  # folders that it was said of that they cannot be watched
         self._reader = _Reader()
         self._reader.start()
 
@@ -103,11 +104,14 @@ class FolderWatch:
             with self._lock:
                 if not self._closed:
                     self._watch(folder)
+                    self._refused.discard(folder)
         except (FileNotFoundError, NotADirectoryError):
-            return
+            self._refused.discard(folder)
         except OSError as fault:
             full = fault.errno == errno.ENOSPC
-            if not full or not self._full:
+            said = folder in self._refused
+            self._refused.add(folder)
+            if not said and (not full or not self._full):
                 cure = "raise fs.inotify.max_user_watches" if full else ""
                 _log.warning("folder_is_not_watched_but_visited", path=legible(folder), why=fault.strerror, cure=cure)
             self._full |= full

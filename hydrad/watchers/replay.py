@@ -104,6 +104,9 @@ class ReplayWatcher:
         tried_s = rested_s(arrival, datetime.now(UTC))
         self._put(arrival, time.monotonic() + min(max(tried_s, _SOONEST_S), BACK_OFF_S))
 
+    def missed(self, arrival: Arrival) -> None:
+        """Nothing: whoever hands a file in by hand does so again if it is there after all."""
+
     def _put(self, arrival: Arrival, due_at: float) -> None:
         self._count += 1
         heapq.heappush(self._queue, (due_at, self._count, arrival))

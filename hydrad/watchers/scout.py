@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -48,6 +49,12 @@ class Scout:
         if (hint := _PLAIN.get(event.deed)) is not None:
             yield from self._file(path, hint)
             return
+        try:
+            yield from self._come(path, moved=event.deed is Deed.MOVED_IN)
+        except OSError:
+            return  # the folder it lies in may not be entered any more: the next round will complain
+
+    def _come(self, path: str, *, moved: bool) -> Iterator[Sight]:
         at = Path(path)
         linked = at.is_symlink()
         if at.is_dir():
@@ -55,7 +62,7 @@ class Scout:
                 for found, look in self._folders.below(path):
                     yield Sight(found, Hint.FOUND, look)
         elif self._names.wants_file(path):
-            placed = linked or event.deed is Deed.MOVED_IN or _has_another_name(at)
+            placed = linked or moved or _has_another_name(at)
             yield from self._file(path, Hint.PLACED if placed else Hint.WRITING)
 
     def _file(self, path: str, hint: Hint) -> Iterator[Sight]:
@@ -65,8 +72,8 @@ class Scout:
         try:
             look = look_at(path)
         except FileNotFoundError:
-            if not Path(path).is_symlink():  # a link that leads nowhere yet is left to the rounds
-                yield Sight(path, hint)
+            if not os.path.islink(path):  # noqa: PTH114  false, not an error, where the folder may not be entered
+                yield Sight(path, hint)  # a link that leads nowhere yet is left to the rounds
         except OSError:
             return  # the next round will find it, or complain
         else:

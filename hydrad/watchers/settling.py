@@ -99,6 +99,9 @@ class Settled(NamedTuple):
     at_rest_s: float
 
 
+_NO_LOOK: Final = Look(-1, -1, -1, -1)  # that no file has
+
+
 class _Offered(NamedTuple):
     look: Look
     fresh: bool  # it was offered within a tick of its last change
@@ -190,6 +193,11 @@ class Settling:
         """Files that were offered are no longer there; should they come again, they are new ones."""
         for path in paths:
             self._offered.pop(path, None)
+
+    def missed(self, path: str) -> None:
+        """A file that was offered was not there to be read: whatever is found by its name is news."""
+        if path in self._offered:
+            self._offered[path] = _Offered(_NO_LOOK, fresh=False)
 
     def let_go(self, *, wall_ns: int) -> None:
         """Leave it to the ledger to remember files that nothing has happened to for long."""

@@ -102,3 +102,12 @@ async def test_run_goes_on_for_ever_and_can_be_cancelled(reading: With) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_another_sections_limits_hold_from_then_on(reading: With) -> None:
+    beam = await reading(50.0)
+    beam.on_above = 20.0
+    beam.section = beam.section.model_copy(update={"on_above": 80.0})
+    assert (beam.on_above, beam.now().state) == (80.0, BeamState.OFF)
+    beam.section = beam.section.model_copy(update={"on_above": 5.0})
+    assert (beam.on_above, beam.now().state) == (5.0, BeamState.ON)

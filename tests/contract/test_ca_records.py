@@ -10,6 +10,17 @@ from typing import Any
 
 import epics
 import pytest
+from ca_library import (
+    NORMAL,
+    PUTFAIL,
+    acknowledge,
+    alarm_handler,
+    exceptions,
+    put_and_hear,
+    read_by_alarm_handlers,
+    set_transient,
+    unacknowledged,
+)
 from epics import dbr
 from epics_env import random_prefix, server_environment
 from steered import Heard, Steered, alarm, as_line, connected, free_server_port, put, read, stamp, until
@@ -322,3 +333,170 @@ def test_the_time_stamp_is_the_same_in_value_and_field(server: Server) -> None:
     server.post("AI", 61.0)
     with connected(server.name("AI")) as value, connected(server.name("AI.SEVR")) as field:
         assert value.get_timevars(timeout=5)["timestamp"] == field.get_timevars(timeout=5)["timestamp"]
+
+
+def acknowledged(server: Server, record: str) -> str:
+    """The name of a record of which nothing is left to be acknowledged."""
+    name = server.name(record)
+    set_transient(name, 1)
+    acknowledge(name, INVALID)
+    return name
+
+
+@pytest.mark.parametrize("field", ["", ".VAL", ".DESC"])
+def test_an_alarm_that_has_gone_waits_to_be_acknowledged_at_its_severity(server: Server, field: str) -> None:
+    name = acknowledged(server, "MBBI")
+    server.post("MBBI", 2)
+    assert unacknowledged(name) == (STATE, MAJOR, 1, MAJOR)
+    server.post("MBBI", 0)
+    assert unacknowledged(f"{name}{field}") == (*QUIET, 1, MAJOR)
+    acknowledge(f"{name}{field}", MINOR)  # somebody saw an older, lesser alarm
+    assert unacknowledged(name).acks == MAJOR
+    acknowledge(f"{name}{field}", MAJOR)
+    assert unacknowledged(name) == (*QUIET, 1, NO_ALARM)
+
+
+def test_an_alarm_acknowledged_while_it_lasts_waits_again_when_it_gets_worse(server: Server) -> None:
+    name = acknowledged(server, "MBBI")
+    server.post("MBBI", 1)
+    acknowledge(name, MINOR)
+    assert unacknowledged(name) == (STATE, MINOR, 1, NO_ALARM)
+    server.post("MBBI", 2)
+    assert unacknowledged(name).acks == MAJOR
+
+
+def test_transient_alarms_need_no_acknowledgement_where_a_handler_says_so(server: Server) -> None:
+    name = acknowledged(server, "MBBI")
+    set_transient(name, 0)
+    server.post("MBBI", 2)
+    assert unacknowledged(name) == (STATE, MAJOR, 0, MAJOR)
+    server.post("MBBI", 0)
+    assert unacknowledged(name) == (*QUIET, 0, NO_ALARM)
+    set_transient(name, 1)
+    server.post("MBBI", 2)
+    server.post("MBBI", 0)
+    assert unacknowledged(name).acks == MAJOR
+    set_transient(name, 0)  # what waits for nothing any more
+    assert unacknowledged(name).acks == NO_ALARM
+    set_transient(name, 1)
+
+
+def test_a_classic_alarm_handler_hears_of_alarms_and_of_acknowledgements(server: Server) -> None:
+    name = acknowledged(server, "MBBI")
+    with alarm_handler(name) as heard:
+        assert heard == [(*QUIET, 1, NO_ALARM)]
+        server.post("MBBI", 2)
+        until(lambda: len(heard) == 2)
+        acknowledge(name, MAJOR)
+        until(lambda: len(heard) == 3)
+        server.post("MBBI", 0)
+        until(lambda: len(heard) == 4)
+    assert heard[1:] == [(STATE, MAJOR, 1, MAJOR), (STATE, MAJOR, 1, NO_ALARM), (*QUIET, 1, NO_ALARM)]
+
+
+def test_what_is_to_be_acknowledged_can_be_watched(server: Server) -> None:
+    name = acknowledged(server, "MBBI")
+    with server.hear("MBBI.ACKS") as acks, server.hear("MBBI", dbr.DBE_ALARM) as alarms:
+        alarms.events.clear()
+        server.post("MBBI", 2)
+        until(lambda: acks.last is not None and acks.last[0] == MAJOR)
+        until(lambda: len(alarms.events) == 1)
+        acknowledge(name, MAJOR)
+        until(lambda: acks.last is not None and acks.last[0] == NO_ALARM)
+        until(lambda: len(alarms.events) == 2)
+
+
+@pytest.mark.parametrize(
+    ("record", "value", "text"), [("MBBI", 2, "TWO"), ("AI", 85.0, "85.000"), ("STRINGIN", "a line", "a line")]
+)
+def test_an_alarm_handler_reads_the_value_along(server: Server, record: str, value: Any, text: str) -> None:
+    server.post(record, value)
+    assert read_by_alarm_handlers(server.name(record)) == text
+
+
+def test_a_record_that_has_come_up_has_nothing_to_be_acknowledged(server: Server) -> None:
+    assert unacknowledged(server.name("STRINGIN")).acks == NO_ALARM
+
+
+@pytest.mark.parametrize(
+    ("record", "value", "held"),
+    [("BO", "Off", 0), ("BO", "On", 1), ("BO", "0", 0), ("BO", "1", 1), ("AO", "2.5", 2.5), ("LONGOUT", 7.0, 7)],
+)
+def test_a_put_with_callback_is_answered_when_it_is_done(server: Server, record: str, value: Any, held: float) -> None:
+    assert put_and_hear(server.name(record), value) == NORMAL
+    assert read(server.name(record)) == held
+
+
+@pytest.mark.parametrize(
+    ("record", "value"), [("BO", "Maybe"), ("AO", "many"), ("LONGOUT", "many"), ("AI.LSV", "LOUD")]
+)
+def test_text_that_means_nothing_is_refused_and_changes_nothing(server: Server, record: str, value: str) -> None:
+    before = read(server.name(record))
+    assert put_and_hear(server.name(record), value) != NORMAL
+    assert read(server.name(record)) == before
+
+
+@pytest.mark.parametrize(
+    ("record", "value", "base_holds"),
+    [("AO", math.nan, math.nan), ("AO", 101.0, 100.0), ("AO", -1.0, 0.0), ("LONGOUT", 101.0, 100), ("BO", 5.0, 5)],
+)
+def test_a_value_that_cannot_be_is_refused_where_epics_base_bends_it(
+    server: Server, record: str, value: float, base_holds: float
+) -> None:
+    put(server.name(record), 1)
+    told = put_and_hear(server.name(record), value)
+    held = read(server.name(record))
+    put(server.name(record), 1)
+    if server.kind == "hydrad":
+        assert (told, held) == (PUTFAIL, 1)
+    else:
+        assert (told, held) == (NORMAL, pytest.approx(base_holds, nan_ok=True))
+
+
+def test_libca_sends_no_array_to_a_scalar(server: Server) -> None:
+    before = read(server.name("AO"))
+    assert put_and_hear(server.name("AO"), [1.0, 2.0, 3.0]) != NORMAL
+    assert read(server.name("AO")) == before
+
+
+def test_a_put_that_nobody_waits_for_is_answered_when_it_is_refused(server: Server) -> None:
+    with exceptions() as heard, connected(server.name("AO")) as pv:
+        epics.ca.libca.ca_array_put(dbr.STRING, 1, pv.chid, ctypes.create_string_buffer(b"many", 40))
+        epics.ca.flush_io()
+        until(lambda: bool(heard))
+    assert heard == [PUTFAIL]
+
+
+@pytest.mark.parametrize(
+    ("record", "value"),
+    [("NUMBERS", [1.5, -2.0, 1e9]), ("NAMES", ["A:first", "B:a name of thirty-nine characters, A"])],
+)
+def test_a_waveform_is_read_as_it_is_long(server: Server, record: str, value: list[Any]) -> None:
+    server.post(record, value)
+    with connected(server.name(record)) as pv:
+        assert pv.count == 128
+        assert list(pv.get(timeout=5)) == value
+        assert list(pv.get(timeout=5, count=2)) == value[:2]
+    assert read(f"{server.name(record)}.NORD") == len(value)
+    assert read(f"{server.name(record)}.NELM") == 128
+    assert read(f"{server.name(record)}.FTVL", text=True) == ("DOUBLE" if record == "NUMBERS" else "STRING")
+
+
+def test_a_waveform_is_told_whole_and_once(server: Server) -> None:
+    server.post("NUMBERS", [0.5, 0.5], "NAMES", ["a", "b"])
+    with server.hear("NUMBERS") as numbers, server.hear("NAMES") as names:
+        numbers.events.clear()
+        names.events.clear()
+        server.post("NUMBERS", [1.0, 2.0, 3.0], "NAMES", ["c", "d", "e"])
+        until(lambda: bool(numbers.events) and bool(names.events))
+        assert [list(value) for value, _, _ in numbers.events] == [[1.0, 2.0, 3.0]]
+        assert [list(value) for value, _, _ in names.events] == [["c", "d", "e"]]
+
+
+def test_numbers_of_a_waveform_can_be_read_as_text(server: Server) -> None:
+    server.post("NUMBERS", [1.0, 2.0])
+    room = ctypes.create_string_buffer(2 * 40)
+    with connected(server.name("NUMBERS")) as pv:
+        epics.ca.libca.ca_array_get(dbr.STRING, 2, pv.chid, room)
+        assert epics.ca.pend_io(5.0) == NORMAL
+    assert [float(room.raw[at : at + 40].split(b"\0")[0]) for at in (0, 40)] == [1.0, 2.0]

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from classify_world import drawn
 
 from hydrad.classify.fixed import FixedClassifier
 from hydrad.classify.labels import meaning_of
 from hydrad.classify.service import ModelService
 from hydrad.domain import Picture
+from hydrad.images import picture_of
 from hydrad.ports import Classifier
 from hydrad.train.assemble import random_bundle
 
@@ -51,9 +53,7 @@ everyone = pytest.mark.parametrize("opened", [fixed, keras])
 
 
 def picture(seed: int, *, width: int = 300, height: int = 200) -> Picture:
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-    pixels.setflags(write=False)
-    return Picture(b"", "", pixels, "", "png")
+    return picture_of(drawn(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)))
 
 
 @everyone

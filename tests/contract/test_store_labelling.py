@@ -15,11 +15,11 @@ from store_world import MORNING, entry_of, later, verdict_of
 
 from hydrad.domain import Meaning
 from hydrad.errors import ChangeRefused
-from hydrad.store import marking
 from hydrad.store.colours import is_colour
-from hydrad.store.defining import Hand, define, why_not
-from hydrad.store.labelling import Definition, Labelling, counts, definitions_of, history, labelled, tallies
-from hydrad.store.marking import Effect, Mark, NewImage, bring, give
+from hydrad.store.labels import marking
+from hydrad.store.labels.defining import Hand, define, why_not
+from hydrad.store.labels.labelling import Definition, Labelling, counts, definitions_of, history, labelled, tallies
+from hydrad.store.labels.marking import Effect, Mark, NewImage, bring, give
 from hydrad.store.packing import ImageFacts, Parcel
 from hydrad.store.queries import Store
 from hydrad.store.tables import images, labels
@@ -336,7 +336,10 @@ def test_counting_reads_no_image_that_nobody_labelled(tmp_path: Path) -> None:
             rows = connection.execute(text(f"EXPLAIN QUERY PLAN {statement}")).all()
     plan = [row.detail for row in rows if "images" in row.detail]
     assert plan == [
-        "SEARCH images USING COVERING INDEX ix_images_plot_id_label_id_taken_at (plot_id=? AND label_id=?) LEFT-JOIN"
+        (
+            "SEARCH images USING COVERING INDEX ix_images_plot_id_label_id_kept_taken_at (plot_id=? AND label_id=?)"
+            " LEFT-JOIN"
+        )
     ]
 
 

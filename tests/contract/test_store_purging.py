@@ -22,11 +22,13 @@ from hydrad.config import Saving
 from hydrad.domain import Outcome, Picture, Status, Verdict
 from hydrad.errors import TryAgain
 from hydrad.saving import Sampling, share
-from hydrad.store import labelling, purging
+from hydrad.store import purging
 from hydrad.store.columns import digest
-from hydrad.store.delivery import Delivery
+from hydrad.store.forgetting import Forgetting
 from hydrad.store.images import ImageFolder
-from hydrad.store.journal import Journal
+from hydrad.store.labels import labelling
+from hydrad.store.outbox.delivery import Delivery
+from hydrad.store.outbox.journal import Journal
 from hydrad.store.packing import ImageFacts, Opinion, Parcel
 from hydrad.store.purging import Freed, Purge
 from hydrad.store.queries import Store
@@ -372,8 +374,7 @@ def test_what_is_kept_is_counted(store: Store, folder: ImageFolder) -> None:
 
 async def delivered(journal: Journal, store: Store) -> None:
     with Delivery(journal, store) as delivery:
-        while journal.waiting:
-            await delivery._hand_over(await journal.outgoing(500))
+        await delivery._deliver()
 
 
 def upkeep(store: Store, folder: ImageFolder, journal: Journal, keep_all_h: float = 24) -> Upkeep:
@@ -381,6 +382,7 @@ def upkeep(store: Store, folder: ImageFolder, journal: Journal, keep_all_h: floa
         labels=dict,
         sampling=Sampling(Saving()),
         purge=Purge(store, folder),
+        forgetting=Forgetting(store, lambda path: journal.seen(path) is not None),
         deliveries=journal,
         keep_all_h=keep_all_h,
     )

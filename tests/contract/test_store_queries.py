@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from store_world import MORNING, change_of, entry_of, later, verdict_of
+from store_world import MORNING, change_of, entry_of, later, leave, verdict_of
 
 from hydrad.domain import Health, Outcome, Status
 from hydrad.errors import StoreAway
@@ -16,6 +16,8 @@ from hydrad.store import queries
 from hydrad.store.packing import Parcel
 from hydrad.store.queries import Store
 from hydrad.store.rows import Heartbeat
+
+AFTER_ALL = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -110,9 +112,20 @@ def test_what_was_taken_and_never_finished_is_taken_again_when_asked(store: Stor
     first, second = store.submit(["/a.png", "/b.png"], by="otto")
     store.take_submissions()
     store.put([Parcel(replace(entry_of(verdict_of(path="/a.png")), submission=first))])
-    assert [one.id for one in store.take_submissions(again=True)] == [second]
+    assert [one.id for one in store.take_submissions(taken_before=AFTER_ALL)] == [second]
     store.put([Parcel(replace(entry_of(verdict_of(path="/b.png"), Outcome.PENDING), done_at=None, submission=second))])
-    assert [one.id for one in store.take_submissions(again=True)] == [second]
+    assert [one.id for one in store.take_submissions(taken_before=AFTER_ALL)] == [second]
+
+
+def test_what_an_earlier_daemon_left_unfinished_is_taken_again_once_however_much_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = store.submit([f"/{n}" for n in range(5)], by="otto")
+    store.take_submissions()
+    monkeypatch.setattr(queries, "SUBMISSIONS_AT_ONCE", 2)
+    began = datetime.now(UTC)
+    taken = [[one.id for one in store.take_submissions(taken_before=began)] for _ in range(4)]
+    assert taken == [list(numbers[:2]), list(numbers[2:4]), list(numbers[4:]), []]
 
 
 def test_many_submissions_are_taken_in_several_gos(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,9 +169,9 @@ def test_the_same_file_handed_in_twice_is_answered_twice(store: Store) -> None:
 
 
 def test_the_history_of_settings_is_followed_by_number(store: Store) -> None:
-    store.append_setting(change_of(0.7))
+    leave(store, change_of(0.7))
     store.put([Parcel(change=change_of(0.8, later(1)), ticket="t", origin="j" * 32)])
-    store.append_setting(change_of(0.9, later(2)))
+    leave(store, change_of(0.9, later(2)))
     filed = store.settings_after(0)
     assert [(one.origin, one.change.value) for one in filed] == [(None, 0.7), ("j" * 32, 0.8), (None, 0.9)]
     assert store.settings_after(filed[0].id) == filed[1:]
@@ -173,10 +186,10 @@ def test_a_long_history_is_followed_in_several_gos(store: Store, monkeypatch: py
 
 
 def test_the_newest_change_of_each_setting_counts_whatever_the_order_of_arrival(store: Store) -> None:
-    store.append_setting(change_of(0.9, later(20)))
+    leave(store, change_of(0.9, later(20)))
     store.put([Parcel(change=change_of(0.7, later(10)), ticket="late")])  # from a journal that was kept waiting
-    store.append_setting(change_of(3, later(5), key="on_delay"))
-    store.append_setting(change_of(4.5, later(1), key="beam.on_above", plot=None))
+    leave(store, change_of(3, later(5), key="on_delay"))
+    leave(store, change_of(4.5, later(1), key="beam.on_above", plot=None))
     newest = store.newest_settings()
     assert [(change.key, change.value) for change in newest] == [
         ("beam.on_above", 4.5),

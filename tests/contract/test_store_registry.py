@@ -11,11 +11,11 @@ from store_world import MEANINGS, entry_of, later, verdict_of
 
 from hydrad.domain import Beam, BeamState
 from hydrad.errors import ChangeRefused, StoreAway
-from hydrad.store import registry
-from hydrad.store.comparing import compare
+from hydrad.store.models import registry
+from hydrad.store.models.comparing import compare
+from hydrad.store.models.registry import Deed, Place, Who
 from hydrad.store.packing import Opinion, Parcel, pack, unpack
 from hydrad.store.queries import Store
-from hydrad.store.registry import Place, Who
 from hydrad.store.tables import ModelState
 
 ANA = Who("ana", "counting-3", "cli")
@@ -310,3 +310,52 @@ def test_a_shadow_is_compared_with_what_served(store: Store) -> None:
     assert found.labels[None, "Bad"] == 1
     assert compare(store, "new", later(7)).images == 2
     assert compare(store, "nobody").images == 0
+
+
+def test_only_the_newest_of_a_shadows_images_are_looked_at_when_there_are_many(store: Store) -> None:
+    parcels = []
+    for n, said in enumerate(("Good", "Good", "Bad", "Bad")):
+        verdict = verdict_of("CDC_a", later(n), label="Bad")
+        parcels += [Parcel(entry_of(verdict), verdict), opinion(verdict.key, said)]
+    store.put(parcels)
+    assert dict(compare(store, "new", most=3).labels) == {("Bad", "Bad"): 2, ("Bad", "Good"): 1}
+    assert compare(store, "new", later(3), most=3).images == 1
+
+
+# ---- seeing what a decision would do ----
+
+
+def test_what_is_foreseen_is_what_comes_of_it(store: Store) -> None:
+    enter(store, "old", "new")
+    enter(store, "other", plots=("FDC_*",))
+    for name, deed in (
+        ("old", Deed.PROMOTE), ("new", Deed.SHADOW), ("other", Deed.PROMOTE), ("new", Deed.PROMOTE),
+        ("new", Deed.ROLLBACK), ("other", Deed.RETIRE),
+    ):  # fmt: skip
+        before = states(store)
+        ahead = registry.foresee(store, name, deed)
+        assert states(store) == before
+        decision = registry.decide(store, name, deed, ANA, "because")
+        assert {move.model: move.new for move in decision.moves} == ahead
+        assert states(store) == before | dict(ahead)
+
+
+def test_what_would_be_refused_is_refused_when_it_is_foreseen(store: Store) -> None:
+    enter(store, "cdc-7")
+    for name, deed, says in (
+        ("nobody", Deed.PROMOTE, "knows no model"),
+        ("nobody", Deed.ROLLBACK, "knows no model"),
+        ("cdc-7", Deed.ROLLBACK, "nothing to undo"),
+    ):
+        with pytest.raises(ChangeRefused, match=says):
+            registry.foresee(store, name, deed)
+        with pytest.raises(ChangeRefused, match=says):
+            registry.decide(store, name, deed, ANA)
+
+
+def test_a_model_is_introduced_once(store: Store) -> None:
+    registry.introduce(store, "new", card("CDC_*"), {"recall": 0.9}, ANA)
+    registry.introduce(store, "new", card("FDC_*"), {}, DAEMON)
+    (model,) = registry.models(store)
+    assert (model.card["plots"], model.metrics, model.state) == (["CDC_*"], {"recall": 0.9}, CANDIDATE)
+    assert len(registry.history(store)) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from databases import Database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from store_world import MORNING, change_of, entry_of, verdict_of
+from store_world import MORNING, change_of, entry_of, later, leave, verdict_of
 
 from hydrad.domain import (
     Beam,
@@ -31,9 +33,10 @@ from hydrad.domain import (
     Verdict,
 )
 from hydrad.store import tables
-from hydrad.store.book import Book, Page
+from hydrad.store.columns import digest
 from hydrad.store.engine import Unacceptable
-from hydrad.store.packing import ImageFacts, Parcel, unpack
+from hydrad.store.outbox.book import Book, Page
+from hydrad.store.packing import ImageFacts, Parcel, pack, pack_verdict, spell, unpack, unpack_verdict
 from hydrad.store.queries import Store
 
 bytes_as_text = st.binary(min_size=1, max_size=300).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
@@ -163,17 +166,47 @@ def test_a_change_survives_exactly(book: Book, store: Store, change: Change) -> 
     assert filed.origin == "a" * 32
 
 
-@given(verdict=verdicts)
-def test_a_verdict_survives_the_journal_exactly(verdict: Verdict) -> None:
-    from hydrad.store.packing import pack_verdict, unpack_verdict  # noqa: PLC0415
+@given(verdict=verdicts, memory=words)
+def test_a_verdict_survives_the_journal_exactly(verdict: Verdict, memory: str) -> None:
+    verdict = replace(verdict, memory=memory)
+    assert unpack_verdict(pack_verdict(verdict)) == unpack_verdict(pack_verdict(verdict, spell(verdict))) == verdict
 
-    assert unpack_verdict(pack_verdict(verdict)) == verdict
+
+@given(verdict=verdicts, memory=words, entry=st.none() | entries, heatmap=st.none() | heatmaps)
+def test_a_verdict_that_was_spelled_once_is_packed_the_same(
+    verdict: Verdict, memory: str, entry: LedgerEntry | None, heatmap: HeatMap | None
+) -> None:
+    parcel = Parcel(entry, replace(verdict, memory=memory), None, heatmap)
+    packed = pack(parcel)
+    assert packed == pack(parcel, spell(verdict))
+    there = unpack(*packed)
+    assert (there.entry, there.verdict) == (entry, verdict)  # and its memory stays with the journal
+    assert (heatmap is None) is (there.heatmap is None)
+
+
+@given(parts=st.lists(words | integers | st.none(), min_size=1, max_size=5))
+def test_a_digest_stays_what_it_was_when_it_was_first_written(parts: list[str | int | None]) -> None:
+    text = json.dumps(parts, separators=(",", ":"))
+    assert digest(*parts) == hashlib.blake2b(text.encode("ascii"), digest_size=16).digest()
+
+
+def test_verdicts_of_two_models_keep_their_own_meanings_in_their_order(book: Book, store: Store) -> None:
+    meanings: list[dict[str, Meaning]] = [
+        {"Good": Meaning.GOOD, "Bad": Meaning.BAD},
+        {"Bad": Meaning.BAD, "Good": Meaning.GOOD},
+        {"Good": Meaning.GOOD, "Bad": Meaning.EMPTY},
+    ]
+    for n, several in enumerate(meanings * 2):
+        book.write([Page(Parcel(verdict=verdict_of("CDC_a", later(n), meanings=several)))])
+    store.put([unpack(one.document, one.heatmap) for one in book.outgoing(10)])
+    found = [filed.verdict.meanings for filed in reversed(store.log())]
+    assert [list(several.items()) for several in found] == [list(several.items()) for several in meanings * 2]
 
 
 def test_every_field_of_a_verdict_has_a_column() -> None:
     columns = set(tables.verdicts.c.keys())
     elsewhere = {"key": "verdict_key", "plot": "plot_id", "detector": "detector_id"}
-    assert {elsewhere.get(field.name, field.name) for field in fields(Verdict)} - {"beam"} <= columns
+    assert {elsewhere.get(field.name, field.name) for field in fields(Verdict)} - {"beam", "memory"} <= columns
     assert {f"beam_{field.name}" for field in fields(Beam)} <= columns
 
 
@@ -236,8 +269,8 @@ def test_a_file_written_in_a_year_beyond_64_bits_of_nanoseconds_is_kept_all_the_
 def test_a_setting_of_a_plot_is_another_than_the_same_of_a_detector(store: Store) -> None:
     of_plot = change_of(1, key="enabled", plot="CDC", detector=None)
     of_detector = change_of(0, key="enabled", plot=None, detector="CDC")
-    store.append_setting(of_plot)
-    store.append_setting(of_detector)
+    leave(store, of_plot)
+    leave(store, of_detector)
     assert sorted(change.value for change in store.newest_settings()) == [0, 1]
 
 

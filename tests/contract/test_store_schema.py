@@ -80,7 +80,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "9999"
-down_revision = "0002"
+down_revision = "0006"
 
 def upgrade():
     op.add_column("runs", sa.Column("comment", sa.Text()))
@@ -101,11 +101,11 @@ def test_an_older_schema_is_refused_on_a_server_and_upgraded_when_embedded(datab
     engine = open_engine(database.url)
     with writing(engine) as connection:
         connection.execute(text("ALTER TABLE runs DROP COLUMN comment"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
     assert schema.schema_state(database.url).age is Age.BEHIND
     with Store(database.url) as store:
         if database.kind == "mariadb":
-            with pytest.raises(SchemaMismatch, match="0002 is older than this program's 9999; run `hydrad db upgrade`"):
+            with pytest.raises(SchemaMismatch, match="0006 is older than this program's 9999; run `hydrad db upgrade`"):
                 store.standings()
             schema.upgrade(database.url)
         assert store.standings() == []

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 
 from hydrad.errors import StoreAway
-from hydrad.store import tables, trainings
+from hydrad.store import tables
+from hydrad.store.models import trainings
 from hydrad.store.queries import Store
 from hydrad.store.tables import TrainingState
 from hydrad.train.modest import TooMuchMemory
@@ -118,3 +120,74 @@ def test_a_process_that_lives_is_not_buried(store):
     begun(store, host="here", pid=os.getpid())
     assert trainings.bury(store, "here", {os.getpid()}) == []
     assert not only(store).silent(datetime.now(UTC) + timedelta(seconds=30))
+
+
+def test_of_all_who_try_one_gets_a_training_that_waits(store):
+    first, second = (trainings.ask(store, {"plots": [str(n)]}, "ann") for n in range(2))
+    together = threading.Barrier(4)
+
+    def attempt(host: str) -> trainings.Training | None:
+        together.wait(10)
+        return trainings.claim(store, host, 17)
+
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(attempt, ["here", "here", "here", "here"]))
+
+    assert [one.id for one in got if one is not None] == [first]
+    assert trainings.claim(store, "here", 18) is None  # one at a time on a host
+    far = trainings.claim(store, "far", 19)
+    assert far is not None
+    assert (far.id, far.state, far.host, far.pid) == (second, TrainingState.RUNNING, "far", 19)
+    assert trainings.claim(store, "third", 20) is None
+
+
+def test_a_certain_one_is_claimed_when_it_waits_and_not_otherwise(store):
+    numbers = [trainings.ask(store, {}, "ann") for _ in range(2)]
+    assert trainings.claim(store, "here", 17, 999) is None
+    assert trainings.claim(store, "here", 17, numbers[1]).id == numbers[1]
+    assert trainings.claim(store, "far", 17, numbers[1]) is None
+    trainings.entrust(store, numbers[1], 18)
+    assert trainings.training(store, numbers[1]).pid == 18
+    trainings.entrust(store, numbers[0], 18)
+    assert trainings.training(store, numbers[0]).pid is None
+
+
+def test_a_wish_to_stop_is_kept_while_the_process_starts(store):
+    number = trainings.ask(store, {}, "ann")
+    assert trainings.claim(store, "here", 17).id == number
+    assert trainings.ask_to_stop(store, number)
+    assert begun(store, number=number) == number
+    assert trainings.tell(store, number, {})
+
+    trainings.end(store, number, TrainingState.STOPPED)
+    assert begun(store, number=number) == number  # by hand, with --resume
+    assert not trainings.tell(store, number, {})
+
+
+def test_what_was_stopped_or_failed_waits_again_when_somebody_wants_it(store):
+    number = begun(store)
+    assert not trainings.resume(store, number)
+    trainings.ask_to_stop(store, number)
+    trainings.end(store, number, TrainingState.STOPPED, reason="asked to")
+    assert trainings.resume(store, number)
+    one = only(store)
+    assert (one.state, one.stop_asked, one.reason, one.pid, one.ended_at) == (
+        TrainingState.QUEUED, False, "", None, None,
+    )  # fmt: skip
+    assert trainings.claim(store, "here", 17).id == number
+    trainings.end(store, number, TrainingState.DONE, model="x")
+    assert not trainings.resume(store, number)
+    assert not trainings.resume(store, 999)
+    assert trainings.training(store, 999) is None
+
+
+def test_a_teller_keeps_the_curve_of_the_attempt_under_way(store):
+    number = begun(store)
+    with Teller(store, number, threading.Event(), 1e3) as teller:
+        for attempt, epoch, loss in ((1, 1, 0.9), (1, 2, 0.8), (2, 1, 0.7), (2, 2, 0.5), (2, 2, 0.4)):
+            teller._tell_at = 0.0
+            known = None if epoch == 1 else 0.6
+            teller(
+                Progress("learning", 0.1, epoch=epoch, epochs=4, loss=loss, attempt=attempt, balanced_accuracy=known)
+            )
+    assert only(store).progress["curve"] == [[1, 0.7, None], [2, 0.4, 0.6]]

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, MetaData, Table, insert, inspect, select, tex
 from hydrad.domain import Meaning
 from hydrad.store import schema
 from hydrad.store.columns import digest
-from hydrad.store.defining import Hand
 from hydrad.store.engine import Unacceptable, open_engine, reading, writing
-from hydrad.store.labelling import history, labelled
-from hydrad.store.marking import Effect, Mark, give
+from hydrad.store.labels.defining import Hand
+from hydrad.store.labels.labelling import history, labelled
+from hydrad.store.labels.marking import Effect, Mark, give
 from hydrad.store.queries import Store
 from hydrad.store.schema import Age
 
@@ -109,9 +109,19 @@ def test_the_next_revision_keeps_every_row_and_takes_labels(old: Database) -> No
 
     with reading(engine) as connection:
         after = contents(connection, OLD_TABLES)
-    new = {"images": {"sampled": 1, "label_id": None}, "models": {"fault": None}}
+    new = {
+        "images": {"sampled": 1, "label_id": None},
+        "models": {"fault": None},
+        "heartbeats": {"details": None},
+    }
     for name, rows in before.items():
-        assert after[name] == [row | new.get(name, {}) for row in rows], name
+        told = [{"label_start": row["label"][:40]} if name == "verdicts" else new.get(name, {}) for row in rows]
+        assert after[name] == [row | more for row, more in zip(rows, told, strict=True)], name
+    with reading(engine) as connection:
+        counted = contents(connection, ["hours", "episodes"])
+    hour = MORNING.replace(minute=0, second=0, microsecond=0)
+    assert counted["hours"] == [{"hour": hour, "plot_id": n, "status": "BAD", "images": 1} for n in range(1, ROWS + 1)]
+    assert counted["episodes"] == []
     keys = [(key["constrained_columns"], key["referred_table"]) for key in inspect(engine).get_foreign_keys("images")]
     assert sorted(keys) == [(["label_id"], "labels"), (["plot_id"], "plots")]
     if old.kind == "sqlite":

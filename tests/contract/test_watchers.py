@@ -15,7 +15,7 @@ from watched import KINDS, at_home, log_lines, png, taking, until, watcher_for
 
 from hydrad.domain import Arrival
 from hydrad.errors import UnfinishedImage
-from hydrad.images import decode
+from hydrad.images import picture_of
 from hydrad.watchers.follow import FolderWatcher
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
@@ -100,7 +100,7 @@ async def test_a_file_that_is_opened_again_for_each_piece_ends_whole(kind: str, 
     async def judge() -> None:
         async for arrival in watcher.arrivals():
             try:
-                judged.append(decode(arrival.path.read_bytes()).data)
+                judged.append(picture_of(arrival.path.read_bytes()).data)
             except UnfinishedImage:
                 watcher.again(arrival)
 
@@ -452,7 +452,7 @@ async def test_it_gives_signs_of_life_while_nothing_happens(kind: str, root: Pat
     async with taking(watcher_for(kind, root)) as taken:
         for _ in range(2):
             before = taken.watcher.ticked_at
-            await until(lambda before=before: taken.watcher.ticked_at > before, 2.5)
+            await until(lambda before=before: taken.watcher.ticked_at > before)
         assert taken.watcher.pending == 0
 
 
@@ -462,7 +462,8 @@ async def test_a_slow_taker_is_not_the_watchers_fault(kind: str, root: Path) -> 
         arrivals = watcher.arrivals()
         await anext(arrivals)
         await until(lambda: watcher._round is None or watcher._round.done())
-        assert watcher.ticked_at >= time.monotonic() - 0.1
+        now = time.monotonic()
+        assert watcher.ticked_at >= now
         await arrivals.aclose()
 
 
@@ -489,7 +490,7 @@ async def test_two_real_dumps_arrive_with_run_and_time(kind: str, root: Path) ->
         (0, datetime(2017, 10, 17, 22, 15, 1, tzinfo=UTC)),
     }
     for arrival in taken.arrivals[::10]:
-        assert decode(arrival.path.read_bytes()).pixels.shape[1:] == (1378, 3)
+        assert picture_of(arrival.path.read_bytes()).width == 1378
 
 
 def test_it_is_a_watcher() -> None:

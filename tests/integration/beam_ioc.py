@@ -1,7 +1,8 @@
-"""An IOC of EPICS base with two currents and a permit, steered by lines on stdin; run as a process by the tests.
+"""An IOC of EPICS base with two currents, a permit and what tells of runs; run as a process by the tests.
 
-Usage: ``beam_ioc.py PREFIX``. There is also a TEXT that is no number, and CLOSED, which nobody may read. Each line is
-``RECORD VALUE [SEVERITY]``; each is answered by ``ok`` once the record has been processed. The end of stdin ends it.
+It is steered by lines on stdin. Usage: ``beam_ioc.py PREFIX``. There is also a TEXT that is no number, and CLOSED,
+which nobody may read. Each line is ``RECORD VALUE [SEVERITY]``; each is answered by ``ok`` once the record has been
+processed. The end of stdin ends it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 from epicscorelibs.ioc import dbCore
 from softioc import alarm, asyncio_dispatcher, builder, softioc
 
+KINDS = {"PERMIT": int, "STATE": int, "RUN": int, "DAQ": str, "TYPE": str}  # an mbbi's value is an index
 SEVERITIES = {
     "NO_ALARM": alarm.NO_ALARM,
     "MINOR": alarm.MINOR_ALARM,
@@ -26,6 +28,10 @@ def main() -> None:
         "CURRENT": builder.aIn("CURRENT", initial_value=0.0, PREC=2, EGU="nA"),
         "CURRENT2": builder.aIn("CURRENT2", initial_value=0.0, PREC=2, EGU="nA"),
         "PERMIT": builder.mbbIn("PERMIT", *(f"state {n}" for n in range(8)), initial_value=6),
+        "RUN": builder.longIn("RUN", initial_value=0),
+        "DAQ": builder.stringIn("DAQ", initial_value="configured"),
+        "STATE": builder.mbbIn("STATE", "Idle", "Running", initial_value=0),
+        "TYPE": builder.stringIn("TYPE", initial_value="PRODUCTION"),
         "TEXT": builder.stringIn("TEXT", initial_value="no number"),
         "CLOSED": builder.aIn("CLOSED", initial_value=1.0, ASG="CLOSED"),
     }
@@ -39,10 +45,8 @@ def main() -> None:
     sys.stdout.flush()
     for line in sys.stdin:
         name, value, *severity = line.split()
-        number = float(value)
-        # An mbbi's value is an index.
         records[name].set(
-            int(number) if name == "PERMIT" else number,
+            KINDS.get(name, float)(value),
             severity=SEVERITIES[severity[0]] if severity else alarm.NO_ALARM,
             alarm=alarm.LINK_ALARM if severity else alarm.NO_ALARM,
         )

@@ -1,13 +1,13 @@
 """The whole IOC with a desk that remembers, steered by lines on stdin; run as a process by the tests.
 
 Usage: ``ioc_process.py SETTINGS``, the table ``[ioc]`` as JSON. Each line is a word and a JSON document; each is
-answered by ``ok`` and a JSON document:
+answered by ``ok`` and a JSON document once detectors and hall show it:
 
 - ``tell {"plot": …, "status": …}``: a verdict with these and what is usual for the rest
 - ``rules {"plot": …}``, ``vitals {}``, ``tick {"after_s": …}``, ``farewell "why"``: likewise
 - ``changes null``: what was put so far
 - ``flood {"plots": N, "seconds": S, "per_s": R}``: verdicts in turn, which differ; how many there were
-- ``footprint null``: bytes of resident memory
+- ``footprint null``: bytes of resident memory, file handles, tasks, clients
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ from hydrad.domain import (
     Health,
     Meaning,
     Rules,
+    Run,
+    RunState,
+    Severity,
     Status,
     Verdict,
     Vitals,
 )
 from hydrad.errors import ChangeRefused
 from hydrad.ioc.server import Ioc
+from hydrad.settings import Settings
 
 TAKEN = datetime(2026, 1, 2, 3, 4, 5, 250_000, tzinfo=UTC)
 MEANINGS = {"Good": Meaning.GOOD, "Bad": Meaning.BAD, "NoData": Meaning.EMPTY, "Cosmic": Meaning.OTHER}
@@ -48,28 +52,26 @@ class Desk:
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
-        self.rules: dict[str, Rules] = {}
+        self.settings = Settings()
+        self.rules: dict[str, Rules] = {}  # as nobody has changed them
         self.ioc: Ioc | None = None
 
     async def put(self, change: Change) -> None:
         if change.value == UNWANTED:
             raise ChangeRefused("the expert does not want that")
+        change = self.settings.explained(change)
+        self.settings.apply(change)
         self.changes.append(change)
         assert self.ioc is not None
+        if change.key.startswith("pv."):
+            await self.ioc.show_field(change)
         for plot, rules in self.rules.items():
             if change.plot == plot or (change.detector is not None and change.detector == rules.detector):
-                self.rules[plot] = _changed(rules, change)
-                await self.ioc.show_rules(plot, self.rules[plot])
+                await self.show(plot)
 
-
-def _changed(rules: Rules, change: Change) -> Rules:
-    if change.key.startswith("threshold."):
-        label = change.key.removeprefix("threshold.")
-        return replace(rules, thresholds={**rules.thresholds, label: change.value})
-    if change.key == "shelved_until":
-        return replace(rules, shelved_until=datetime.fromtimestamp(change.value, UTC) if change.value else None)
-    value = bool(change.value) if change.key == "enabled" else int(change.value)
-    return replace(rules, **{change.key: value})
+    async def show(self, plot: str) -> None:
+        assert self.ioc is not None
+        await self.ioc.show_rules(plot, self.settings.over(plot, self.rules[plot]))
 
 
 def verdict(*, plot: str, status: str, **more: Any) -> Verdict:
@@ -94,6 +96,8 @@ def verdict(*, plot: str, status: str, **more: Any) -> Verdict:
         scores=scores,
         meanings=MEANINGS,
     )
+    if more.pop("drowned", False):
+        more["severity"] = Severity.NO_ALARM
     if not more.pop("taken", True):
         usual = replace(usual, taken_at=None, run=None, label=None, confidence=None, scores={}, model=None)
     return replace(usual, **more)
@@ -101,6 +105,9 @@ def verdict(*, plot: str, status: str, **more: Any) -> Verdict:
 
 def vitals(**more: Any) -> Vitals:
     beam = Beam(BeamState[more.pop("beam", "ON")], more.pop("current", 123.4), "nA", datetime.now(UTC))
+    if "run" in more:
+        run = more.pop("run")
+        more["run"] = Run(**run | {"state": RunState[run["state"]]})
     usual = Vitals(Health[more.pop("health", "OK")], "", beam, 5.0, True, True, 1.5, 0.25, 3)
     return replace(usual, **more)
 
@@ -121,7 +128,7 @@ class Steering:
         document.setdefault("detector", plot.split("_", maxsplit=1)[0])
         document.setdefault("thresholds", {"Good": 0.5, "Bad": 0.65, "NoData": 0.92})
         self._desk.rules[plot] = Rules(**document)
-        await self._ioc.show_rules(plot, self._desk.rules[plot])
+        await self._desk.show(plot)
 
     async def vitals(self, document: dict[str, Any]) -> None:
         await self._ioc.show_vitals(vitals(**document))
@@ -157,14 +164,20 @@ class Steering:
         return n
 
     async def footprint(self, _: None) -> dict[str, int]:
-        return {"bytes": psutil.Process().memory_info().rss}
+        myself = psutil.Process()
+        return {
+            "bytes": myself.memory_info().rss,
+            "handles": myself.num_fds(),
+            "tasks": len(asyncio.all_tasks()),
+            "clients": self._ioc.clients,
+        }
 
 
 async def main() -> None:
     log.configure(json=True)
     desk = Desk()
     settings = config.Ioc.model_validate(json.loads(sys.argv[1]))
-    ioc = desk.ioc = Ioc(settings, controls=desk, hall="X", units="nA")
+    ioc = desk.ioc = Ioc(settings, controls=desk, changed=desk.settings, hall="X", units="nA")
     running = asyncio.create_task(ioc.run())
     await ioc.serving.wait()
     steering = Steering(ioc, desk)
@@ -174,6 +187,8 @@ async def main() -> None:
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         word, document = line.split(maxsplit=1)
         answer = await getattr(steering, word)(json.loads(document))
+        while ioc.behind:  # noqa: ASYNC110 - what is told only now and then
+            await asyncio.sleep(0.001)
         sys.stdout.write(f"ok {json.dumps(answer)}\n")
         sys.stdout.flush()
     running.cancel()

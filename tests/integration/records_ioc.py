@@ -15,6 +15,8 @@ from hydrad.domain import Severity
 from hydrad.ioc.channel_access import CaServer, Records
 from hydrad.ioc.controls import Who
 from hydrad.ioc.records import Analog, Record, States, String, Text, Whole
+from hydrad.ioc.waveforms import Array
+from hydrad.ioc.wire import Dbr
 
 NONE, MINOR, MAJOR, INVALID = Severity
 
@@ -22,7 +24,7 @@ NONE, MINOR, MAJOR, INVALID = Severity
 class OpenGate:
     """Lets everybody put."""
 
-    def admit(self, who: Who) -> None:
+    def admit(self, who: Who, groups: object) -> None:
         pass
 
     def refused(self, who: Who, name: str, value: object, why: str) -> None:
@@ -45,6 +47,8 @@ def records(prefix: str) -> dict[str, Record]:
         "LONGOUT": Whole(f"{prefix}:LONGOUT", "a whole number", units="img", between=between, putter=accept),
         "STRINGIN": String(f"{prefix}:STRINGIN", "one line"),
         "WAVEFORM": Text(f"{prefix}:WAVEFORM", "a text"),
+        "NUMBERS": Array(f"{prefix}:NUMBERS", "many numbers", Dbr.DOUBLE),
+        "NAMES": Array(f"{prefix}:NAMES", "many names", Dbr.STRING),
     }
     for name in ("AI", "LONGIN"):
         record = made[name]
@@ -66,6 +70,8 @@ async def main() -> None:
     for name, record in made.items():
         if name in {"STRINGIN", "WAVEFORM"}:
             record.post("", time.time())
+        elif isinstance(record, Array):
+            record.show((), time.time())
         else:
             record.post(50 if name.startswith("LONG") else 50.0 if name.startswith("A") else 0, time.time())
     server = CaServer(served, interfaces=["127.0.0.1"], port=port, gate=OpenGate())
@@ -75,7 +81,11 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         name, value = line.split(maxsplit=1)
-        made[name].post(json.loads(value), time.time())
+        record, told = made[name], json.loads(value)
+        if isinstance(record, Array):
+            record.show(tuple(told), time.time())
+        else:
+            record.post(told, time.time())
         say("ok")
     running.cancel()
 

@@ -50,6 +50,8 @@ def main() -> None:
         ),
         "STRINGIN": builder.stringIn("STRINGIN", initial_value="", DESC="one line"),
         "WAVEFORM": builder.WaveformIn("WAVEFORM", length=256, FTVL="UCHAR", DESC="a text"),
+        "NUMBERS": builder.WaveformIn("NUMBERS", length=128, FTVL="DOUBLE", DESC="many numbers"),
+        "NAMES": builder.WaveformIn("NAMES", length=128, FTVL="STRING", DESC="many names"),
     }
     builder.LoadDatabase()
     softioc.iocInit(asyncio_dispatcher.AsyncioDispatcher())
@@ -59,6 +61,8 @@ def main() -> None:
         value = json.loads(text)
         if name == "WAVEFORM":
             value = np.frombuffer(value.encode() + b"\0", np.uint8)
+        if name in {"NUMBERS", "NAMES"}:
+            value = np.array(value) if name == "NUMBERS" else np.array([one.encode() for one in value])
         records[name].set(value[:39] if name == "STRINGIN" else value)
         say("ok")
 

@@ -1,7 +1,8 @@
 """A process of its own that writes to a journal or delivers from it, until somebody kills it.
 
 ``write FOLDER`` records files without end and says each one's key once it is safe.
-``deliver FOLDER URL [N]`` delivers; at the Nth batch it kills itself between the two commits.
+``deliver FOLDER URL [N [MORE]]`` delivers; when the data base has the Nth batch of all and so many more, and the
+journal does not know of it yet, it kills itself.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import numpy as np
 from store_world import entry_of, later, picture_of, verdict_of
 
 from hydrad import log
-from hydrad.store.book import Outgoing, Refusal
-from hydrad.store.delivery import Delivery
-from hydrad.store.journal import Journal
+from hydrad.store.outbox.book import Outgoing, Refusal
+from hydrad.store.outbox.delivery import Delivery
+from hydrad.store.outbox.journal import Journal
 from hydrad.store.queries import Store
 
 WRITERS = 16
+BATCH = 20
 
 
 def journal_in(folder: Path) -> Journal:
@@ -51,21 +53,25 @@ class _Mortal(Journal):
     """Dies when the data base has a batch and the journal does not know it yet."""
 
     batches_left = 0
+    dies_with_rows = 0
+    store: Store
 
     async def delivered(self, parcels: Sequence[Outgoing], refused: Sequence[Refusal] = ()) -> None:
         self.batches_left -= 1
         if self.batches_left == 0:
+            while len(self.store.log(limit=1000)) < self.dies_with_rows:  # noqa: ASYNC110  what writes them is a thread
+                await asyncio.sleep(0.005)
             os.kill(os.getpid(), signal.SIGKILL)
         await super().delivered(parcels, refused)
 
 
-async def deliver(folder: Path, url: str, dies_at: int) -> None:
+async def deliver(folder: Path, url: str, dies_at: int, more: int) -> None:
     with (
         _Mortal(folder / "journal.db", folder / "images") as journal,
         Store(url) as store,
-        Delivery(journal, store, batch=20, first_wait_s=0.05) as delivery,
+        Delivery(journal, store, batch=BATCH, first_wait_s=0.05) as delivery,
     ):
-        journal.batches_left = dies_at
+        journal.store, journal.batches_left, journal.dies_with_rows = store, dies_at, BATCH * (dies_at + more)
         sys.stdout.write("begins\n")
         sys.stdout.flush()
         await delivery.run()
@@ -76,4 +82,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "write":
         asyncio.run(write(Path(sys.argv[2])))
     else:
-        asyncio.run(deliver(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 0))
+        dies_at, more, *_ = [*map(int, sys.argv[4:]), 0, 0]
+        asyncio.run(deliver(Path(sys.argv[2]), sys.argv[3], dies_at, more))

@@ -218,8 +218,7 @@ def test_a_folder_that_the_kernel_refuses_is_named_in_the_log(
     assert {(line["event"], line["path"]) for line in lines} == {
         ("folder_is_not_watched_but_visited", str(root / "sub"))
     }
-    # A full kernel refuses every folder there is: it is said once.
-    assert [bool(line["cure"]) for line in lines] == ([True] if number == errno.ENOSPC else [False, False])
+    assert [bool(line["cure"]) for line in lines] == [number == errno.ENOSPC]  # not with every round
 
 
 @pytest.mark.parametrize("end", ["removed", "moved"])
@@ -257,12 +256,12 @@ async def test_a_renamed_file_is_handed_over_within_milliseconds(root: Path) -> 
 
 
 async def test_a_closed_file_is_handed_over_before_the_settling_time(root: Path) -> None:
-    async with taking(watching(root, settle_ms=5000)) as taken:
+    async with taking(watching(root, settle_ms=60_000)) as taken:
         await at_home(taken)
         began = time.monotonic()
         (root / "a.png").write_bytes(png(1))
         await taken.count(1)
-        assert taken.at[0] - began < 1.0
+        assert taken.at[0] - began < 60
 
 
 async def test_a_file_held_open_is_handed_over_in_the_end(root: Path) -> None:
@@ -278,7 +277,7 @@ async def test_a_file_held_open_is_handed_over_in_the_end(root: Path) -> None:
 
 async def test_a_hard_link_is_in_place_at_once(root: Path, tmp_path: Path) -> None:
     (tmp_path / "whole.png").write_bytes(png(1))
-    async with taking(watching(root, settle_ms=5000)) as taken:
+    async with taking(watching(root, settle_ms=60_000)) as taken:
         await at_home(taken)
         os.link(tmp_path / "whole.png", root / "a.png")
         await taken.count(1, 1.0)

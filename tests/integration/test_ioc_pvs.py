@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import math
 import os
@@ -15,7 +14,8 @@ from typing import Any
 import epics
 import pytest
 from epics_env import random_prefix
-from steered import Heard, Steered, alarm, connected, free_server_port, put, read, stamp, until
+from ioc_world import ME, Ioc, ioc_with, put_text
+from steered import Heard, Steered, alarm, connected, put, read, stamp, until
 
 import hydrad
 from hydrad.domain import Severity, Status
@@ -23,40 +23,6 @@ from hydrad.domain import Severity, Status
 NO_ALARM, MINOR, MAJOR, INVALID = range(4)
 READ, STATE, COMM, TIMEOUT, LINK, UDF, LOW = 1, 7, 9, 10, 14, 17, 6
 TAKEN = datetime(2026, 1, 2, 3, 4, 5, 250_000, tzinfo=UTC).timestamp()
-ME = f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-class Ioc:
-    """ioc_process.py, and how its PVs are called."""
-
-    def __init__(self, process: Steered, prefix: str) -> None:
-        self._process = process
-        self.prefix = prefix
-        self.process = process
-
-    def __call__(self, word: str, document: Any = None, **keys: Any) -> Any:
-        return json.loads(self._process.tell(f"{word} {json.dumps(keys or document)}"))
-
-    def pv(self, name: str) -> str:
-        return f"{self.prefix}{name}"
-
-    def get(self, name: str) -> Any:
-        return read(self.pv(name))
-
-    def text(self, name: str) -> str:
-        says: str = read(self.pv(name), text=True)
-        return says
-
-    def alarm(self, name: str) -> tuple[int, int]:
-        return alarm(self.pv(name))
-
-    def put(self, name: str, value: Any) -> None:
-        put(self.pv(name), value)
-
-
-def ioc_with(**settings: Any) -> tuple[dict[str, Any], str]:
-    prefix = f"{random_prefix()}:"
-    return {"prefix": prefix, "port": free_server_port(), **settings}, prefix
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +32,7 @@ def _ioc() -> Iterator[Ioc]:
     environment = {**os.environ, "EPICS_CA_SERVER_PORT": "5"}
     with Steered("ioc_process.py", json.dumps(settings), environment=environment) as process:
         ioc = Ioc(process, prefix)
-        ioc.mirror = settings["mirror"]  # type: ignore[attr-defined]
+        ioc.mirror = settings["mirror"]
         yield ioc
 
 
@@ -79,22 +45,25 @@ def ioc(_ioc: Ioc) -> Ioc:
 def test_every_pv_is_there_with_description_and_kind(ioc: Ioc) -> None:
     ioc("rules", plot="ALL_occupancy")
     ioc("tell", plot="ALL_occupancy", status="GOOD")
-    ioc("vitals", {})
+    ioc("vitals", run={"state": "RUNNING", "number": 4711, "type": "physics"})
     ioc("tick", after_s=0)
     plot = {
         "STATUS": "mbbi", "CONF": "ai", "CLASS": "stringin", "MSG": "waveform", "AGE": "ai", "RUN": "longin",
         "NBAD": "longin", "THRESH:GOOD": "ao", "THRESH:BAD": "ao", "THRESH:NODATA": "ao", "ONDELAY": "longout",
-        "OFFDELAY": "longout", "ENABLE": "bo", "SHELVE": "ao",
+        "OFFDELAY": "longout", "ONWINDOW": "longout", "OFFWINDOW": "longout", "ENABLE": "bo", "SHELVE": "ao",
+        "REASON": "waveform",
     }  # fmt: skip
     detector = {
         "STATUS": "mbbi", "CONF": "ai", "CLASS": "stringin", "MSG": "waveform", "PLOT": "stringin", "AGE": "ai",
-        "NBAD": "longin", "ENABLE": "bo",
+        "NBAD": "longin", "FLOOD": "bi", "ENABLE": "bo", "REASON": "waveform",
     }  # fmt: skip
     hall = {
         "SUMMARY": "mbbi", "NBAD": "longin", "NSTALE": "longin", "BEAM:CURRENT": "ai", "BEAM:STATE": "mbbi",
-        "BEAM:MIN": "ao", "WATCHDOG": "mbbi", "DB:STATUS": "bi", "MODEL:STATUS": "bi", "RATE": "ai", "LATENCY": "ai",
-        "PENDING": "ai", "HEARTBEAT": "longin", "UPTIME": "stringin", "STARTTOD": "stringin", "VERSION": "stringin",
-        "HOSTNAME": "stringin", "PROCESS_ID": "ai", "CA_CLNT_CNT": "ai", "MEM_USED": "ai", "MSG": "waveform",
+        "BEAM:MIN": "ao", "RUN:NUMBER": "longin", "RUN:STATE": "mbbi", "RUN:TYPE": "stringin",
+        "WATCHDOG": "mbbi", "DB:STATUS": "bi", "MODEL:STATUS": "bi", "RATE": "ai", "LATENCY": "ai",
+        "PENDING": "ai", "HEARTBEAT": "longin", "UPTIME": "stringin", "STARTTOD": "stringin",
+        "VERSION": "stringin", "HOSTNAME": "stringin", "PROCESS_ID": "ai", "CA_CLNT_CNT": "ai",
+        "MEM_USED": "ai", "MSG": "waveform",
     }  # fmt: skip
     expected = {
         **{f"ALL:OCCUPANCY:{name}": kind for name, kind in plot.items()},
@@ -216,6 +185,35 @@ def test_the_severity_that_operators_give_a_plot_counts_for_its_detector(ioc: Io
     assert ioc.text("OPS:PLOT") == "OPS_b"
 
 
+def test_a_flood_is_one_alarm_of_the_detector_and_its_plots_show_their_true_status(ioc: Ioc) -> None:
+    for n in range(12):
+        ioc("tell", plot=f"FLO_{n:02}", status="BAD", **({"drowned": True} if n > 9 else {}))
+    assert (ioc.text("FLO:11:STATUS"), ioc.alarm("FLO:11:STATUS")) == ("BAD", (0, NO_ALARM))
+    assert ioc.alarm("FLO:09:STATUS") == (STATE, MAJOR)
+    assert (ioc.text("FLO:STATUS"), ioc.alarm("FLO:STATUS"), ioc.get("FLO:NBAD")) == ("BAD", (STATE, MAJOR), 12)
+    assert (ioc.text("FLO:FLOOD"), ioc.alarm("FLO:FLOOD")) == ("Flood", (STATE, MAJOR))
+    says = ioc.text("FLO:MSG")
+    assert says.startswith("a flood, 12 plots alarm: 00 BAD, 01 BAD, 02 BAD")
+    assert says.endswith("11 BAD")
+    ioc.put("FLO:11:STATUS.THSV", "MINOR")  # what an operator wants it to be once it is no flood's any more
+    assert ioc.alarm("FLO:11:STATUS") == (0, NO_ALARM)
+    ioc("tell", plot="FLO_10", status="GOOD")
+    ioc("tell", plot="FLO_11", status="BAD")
+    assert ioc.alarm("FLO:11:STATUS") == (STATE, MINOR)
+    assert ioc.text("FLO:MSG").startswith("FLO_00: ")
+    assert (ioc.text("FLO:FLOOD"), ioc.alarm("FLO:FLOOD")) == ("No", (0, NO_ALARM))
+
+
+def test_a_flood_whose_plots_all_drown_is_heard_of_the_detector_and_the_hall(ioc: Ioc) -> None:
+    for n in range(40):
+        ioc("tell", plot=f"ALLFLO_a_rather_long_name_{n:02}", status="NODATA", drowned=True)
+    assert (ioc.text("ALLFLO:STATUS"), ioc.alarm("ALLFLO:STATUS")) == ("NODATA", (STATE, MAJOR))
+    says = ioc.text("ALLFLO:MSG")
+    assert says.startswith("a flood, 40 plots alarm: a_rather_long_name_00 NODATA, ")
+    assert says.endswith(" more")
+    assert len(says) < 256
+
+
 def test_the_hall_is_as_its_worst_detector() -> None:
     settings, prefix = ioc_with()
     with Steered("ioc_process.py", json.dumps(settings)) as process:
@@ -237,6 +235,17 @@ def test_the_beam_and_the_pipeline_are_shown(ioc: Ioc) -> None:
     assert ioc.alarm("DB:STATUS") == (STATE, MINOR)
     assert ioc.alarm("MODEL:STATUS") == (STATE, MAJOR)
     assert (ioc.get("RATE"), ioc.get("LATENCY"), ioc.get("PENDING")) == (1.5, 0.25, 3.0)
+
+
+def test_the_run_is_shown_and_what_cannot_be_read_of_it_is_invalid_by_its_link(ioc: Ioc) -> None:
+    ioc("vitals", run={"state": "RUNNING", "number": 4711, "type": "cosmic", "masked": True})
+    assert (ioc.get("RUN:NUMBER"), ioc.text("RUN:STATE"), ioc.text("RUN:TYPE")) == (4711, "RUNNING", "cosmic")
+    assert {ioc.alarm(f"RUN:{leaf}") for leaf in ("NUMBER", "STATE", "TYPE")} == {(0, NO_ALARM)}
+    ioc("vitals", run={"state": "UNKNOWN", "reason": "PVs disconnected"})
+    assert ioc.alarm("RUN:NUMBER") == ioc.alarm("RUN:STATE") == ioc.alarm("RUN:TYPE") == (LINK, INVALID)
+    ioc("vitals", run={"state": "UNKNOWN", "number": 7})  # nobody was asked: the paths tell
+    assert (ioc.get("RUN:NUMBER"), ioc.text("RUN:STATE"), ioc.text("RUN:TYPE")) == (7, "UNKNOWN", "")
+    assert {ioc.alarm(f"RUN:{leaf}") for leaf in ("NUMBER", "STATE", "TYPE")} == {(0, NO_ALARM)}
 
 
 def test_a_lost_beam_is_invalid_by_its_link(ioc: Ioc) -> None:
@@ -261,7 +270,7 @@ def test_the_ioc_says_how_it_is(ioc: Ioc) -> None:
 
 
 def test_the_mirror_is_good_minus_bad_with_limits_of_the_operators(ioc: Ioc) -> None:
-    mirror = f"{ioc.mirror}MIR_a_b"  # type: ignore[attr-defined]
+    mirror = f"{ioc.mirror}MIR_a_b"
     ioc("tell", plot="MIR_a b", status="GOOD", scores={"Good": 0.6, "Bad": 0.1, "NoData": 0.2, "Cosmic": 0.1})
     assert read(mirror) == pytest.approx(0.3)
     assert alarm(mirror) == (0, NO_ALARM)
@@ -280,6 +289,8 @@ def test_the_mirror_is_good_minus_bad_with_limits_of_the_operators(ioc: Ioc) -> 
         ("PUT:A:THRESH:NODATA", 0.0, "threshold.NoData", 0.0),
         ("PUT:A:ONDELAY", 3, "on_delay", 3.0),
         ("PUT:A:OFFDELAY", 1000, "off_delay", 1000.0),
+        ("PUT:A:ONWINDOW", 5, "on_window", 5.0),
+        ("PUT:A:OFFWINDOW", 7, "off_window", 7.0),
         ("PUT:A:ENABLE", 0, "enabled", 0.0),
         ("PUT:A:ENABLE", "Enabled", "enabled", 1.0),
     ],
@@ -369,19 +380,12 @@ def test_a_refused_put_changes_nothing_and_is_answered(ioc: Ioc, name: str, valu
     before, alarm_before, changes = ioc.get(name), ioc.alarm(name), ioc("changes")
     if isinstance(value, str):
         with connected(ioc.pv(name)) as pv:
-            epics.ca.put(pv.chid, value, wait=True) if pv.type.endswith("string") else _put_text(pv, value)
+            epics.ca.put(pv.chid, value, wait=True) if pv.type.endswith("string") else put_text(pv, value)
     else:
         ioc.put(name, value)
     until(lambda: why in ioc.text("MSG"))
     assert ioc.text("MSG") == f"{ME}: {name} {why}"
     assert (ioc.get(name), ioc.alarm(name), ioc("changes")) == (before, alarm_before, changes)
-
-
-def _put_text(pv: epics.PV, value: str) -> None:
-    """Put a string as caput does, also to a number."""
-    data = value.encode().ljust(40, b"\0")
-    epics.ca.libca.ca_array_put(epics.dbr.STRING, 1, pv.chid, data)
-    epics.ca.flush_io()
 
 
 def test_a_put_refused_twice_is_answered_twice(ioc: Ioc) -> None:

@@ -21,9 +21,11 @@ from steered import Heard, Steered, connected, free_server_port, read, read_all,
 
 from hydrad import config
 from hydrad.domain import Change
-from hydrad.errors import ConfigurationError
+from hydrad.errors import TryAgain
 from hydrad.ioc import channel_access
+from hydrad.ioc.channel import Encoded
 from hydrad.ioc.interfaces import broadcast_of
+from hydrad.ioc.outbox import Outbox, Subscription
 from hydrad.ioc.server import Ioc
 
 PLOTS = 100
@@ -50,8 +52,8 @@ class Nobody:
         raise AssertionError(change)
 
 
-def an_ioc(port: int) -> Ioc:
-    return Ioc(config.Ioc(prefix="T:", port=port), controls=Nobody(), hall="X", units="nA")
+def an_ioc(port: int, **settings: Any) -> Ioc:
+    return Ioc(config.Ioc(prefix="T:", port=port, **settings), controls=Nobody(), hall="X", units="nA")
 
 
 def test_a_client_that_stops_reading_disturbs_nobody_and_hears_the_newest_when_it_goes_on() -> None:
@@ -191,10 +193,10 @@ def test_a_put_from_a_client_that_closes_at_once_still_counts() -> None:
         until(lambda: read(f"{prefix}Q:A:ONDELAY") == 9)
 
 
-def test_a_port_that_is_taken_is_a_fault_of_the_configuration() -> None:
+def test_a_port_that_is_taken_may_be_free_later_and_is_named() -> None:
     with (
         running_ioc() as (_, _, port),
-        pytest.raises(ConfigurationError, match=rf"^ioc\.port: {port} on 127\.0\.0\.1 cannot be had .*another IOC"),
+        pytest.raises(TryAgain, match=rf"^ioc\.port: {port} on 127\.0\.0\.1 cannot be had .*another IOC"),
     ):
         asyncio.run(an_ioc(port).run())
 
@@ -205,8 +207,102 @@ def test_a_port_that_another_server_listens_to_for_searches_is_taken_too() -> No
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", port))
-        with pytest.raises(ConfigurationError, match=rf"^ioc\.port: {port}"):
+        with pytest.raises(TryAgain, match=rf"^ioc\.port: {port}"):
             asyncio.run(an_ioc(port).run())
+
+
+def test_an_interface_that_is_not_there_yet_may_come() -> None:
+    ioc = an_ioc(free_server_port(), interfaces=("192.0.2.1",))  # an address of documentation, nobody's
+    with pytest.raises(TryAgain, match=r"^ioc\.interfaces: this host has no address 192\.0\.2\.1 at present"):
+        asyncio.run(ioc.run())
+
+
+async def test_neither_a_host_nor_all_of_them_take_what_files_and_other_clients_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channel_access, "MOST_CLIENTS", 8)
+    port = free_server_port()
+    ioc = an_ioc(port)
+    running = asyncio.create_task(ioc.run())
+    await asyncio.wait_for(ioc.serving.wait(), 5)
+
+    async def answered(host: str) -> asyncio.StreamWriter | None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            writer.write(_message(23))
+            if await reader.readexactly(16):
+                return writer
+        writer.close()
+        return None
+
+    greedy = [await answered("127.0.0.9") for _ in range(6)]
+    assert [writer is not None for writer in greedy] == [True] * 4 + [False] * 2
+    others = [await answered(f"127.0.0.{n}") for n in range(10, 16)]
+    assert [writer is not None for writer in others] == [True] * 4 + [False] * 2
+    assert ioc.clients == 8
+    for writer in greedy[:4]:
+        writer.close()
+    async with asyncio.timeout(10):
+        while ioc.clients > 4:  # noqa: ASYNC110  nobody else wants to know the moment
+            await asyncio.sleep(0.01)
+    again = await answered("127.0.0.9")
+    assert again is not None
+    for writer in (again, *others[:4]):
+        writer.close()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+class Nowhere(Outbox):
+    """The way to a client that is not there."""
+
+    def __init__(self) -> None:
+        pass
+
+    def offer(self, subscription: Subscription, encoded: Encoded) -> None:
+        pass
+
+    def forget(self, subscription: Subscription) -> None:
+        pass
+
+
+def test_each_of_thousands_of_subscriptions_to_one_pv_comes_and_goes_as_fast_as_each_of_a_few() -> None:
+    record = an_ioc(free_server_port()).pvs.find("T:HEARTBEAT")
+    assert record is not None
+
+    def spent_s(count: int) -> float:
+        began = time.thread_time()
+        many = [Subscription(Nowhere(), record, 1, 0, 1, number) for number in range(count)]
+        for subscription in many:
+            subscription.begin()
+        for subscription in many:
+            subscription.end()
+        return time.thread_time() - began
+
+    few, many = (min(spent_s(count) for _ in range(3)) for count in (1000, 8000))
+    assert many < 24 * few  # 8 times as many take 8 times as long; were all looked through for each, 64 times
+
+
+async def test_a_client_whose_host_vanished_is_asked_for_within_two_minutes() -> None:
+    port = free_server_port()
+    ioc = an_ioc(port)
+    running = asyncio.create_task(ioc.run())
+    await asyncio.wait_for(ioc.serving.wait(), 5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_message(23))
+    assert await reader.readexactly(16)
+    (circuit,) = ioc._server._clients.values()
+    connection = circuit._writer.get_extra_info("socket")
+    idle_s, every_s, times = (
+        connection.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert idle_s + every_s * times <= 120
+    writer.close()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_cancelled_it_hangs_up_frees_its_port_and_says_that_it_was_cancelled() -> None:

@@ -13,6 +13,7 @@ from hydrad.classify import backend
 from hydrad.classify.head import split
 from hydrad.classify.keras_runtime import KerasRuntime
 from hydrad.classify.prepare import Preparation
+from hydrad.domain import Meaning
 from hydrad.errors import ConfigurationError
 from hydrad.train import network, references
 from hydrad.train.assemble import look, random_bundle
@@ -57,7 +58,8 @@ def test_one_dead_cell_among_hundreds_is_found_and_pointed_at() -> None:
         lambda: network.plain(WIDTH, HEIGHT, 2, references=known), training, validation, Course(epochs=6, batch=16)
     )
 
-    seen = look(fitted.model, Preparation(width=WIDTH, height=HEIGHT), validation.images)
+    meanings = [Meaning.GOOD, Meaning.BAD]
+    seen = look(fitted.model, Preparation(width=WIDTH, height=HEIGHT), meanings, validation.images)
     said = seen.logits.argmax(axis=1)
     assert (said == validation.truth).mean() > 0.98
     points = pointing.measure(seen.heatmaps, marked, said == 1)

@@ -17,9 +17,10 @@ import pytest
 from hydrad.classify import backend, novelty, runtime
 from hydrad.classify import bundle as bundles
 from hydrad.classify.head import split
-from hydrad.classify.keras_runtime import KerasRuntime, evidence, one_pass
+from hydrad.classify.keras_runtime import KerasRuntime, evidence, one_pass, rivals_of
 from hydrad.classify.manifest import DataSet
 from hydrad.classify.prepare import Preparation
+from hydrad.classify.runtime import NoRoom
 from hydrad.classify.vetting import vet
 from hydrad.domain import Meaning
 from hydrad.errors import BundleError, ConfigurationError
@@ -29,6 +30,7 @@ from hydrad.train.assemble import Design, Measured, assemble, random_bundle
 pytestmark = [pytest.mark.keras]
 
 LABELS = {"Good": Meaning.GOOD, "Bad": Meaning.BAD, "NoData": Meaning.EMPTY}
+EVERY_OTHER = ~np.eye(3, dtype=np.bool_)
 RNG = np.random.default_rng(7)
 
 
@@ -75,7 +77,7 @@ def test_the_map_is_what_grad_cam_computes_with_gradients(temperature: float) ->
     features = head.trunk(images.astype(np.float32), training=False)
     logits = keras.ops.matmul(keras.ops.mean(features, axis=(1, 2)), head.kernel) + head.bias
 
-    maps = keras.ops.convert_to_numpy(evidence(keras, head, features, logits / temperature))
+    maps = keras.ops.convert_to_numpy(evidence(keras, head, features, logits / temperature, EVERY_OTHER))
 
     reference = grad_cam(model, "embedding", images, temperature)
     assert maps.shape == (6, 8, 8)
@@ -90,11 +92,32 @@ def test_a_saturated_softmax_still_has_a_map() -> None:
     features = head.trunk(random_images(2).astype(np.float32), training=False)
     certain = np.array([[0.0, 90.0, 0.0]] * 2, np.float32)
 
-    maps = keras.ops.convert_to_numpy(evidence(keras, head, features, certain))
+    maps = keras.ops.convert_to_numpy(evidence(keras, head, features, certain, EVERY_OTHER))
 
     direction = head.kernel[:, 1] - (head.kernel[:, 0] + head.kernel[:, 2]) / 2
     wanted = np.maximum(np.asarray(features) @ direction, 0)
     np.testing.assert_allclose(maps, wanted / wanted.max(axis=(1, 2), keepdims=True), atol=1e-5)
+
+
+def test_the_map_of_a_fault_shows_what_is_not_good_about_it_however_likely_a_third_label_is() -> None:
+    keras = backend.keras()
+    head = split(keras, network.plain(64, 64, 3))
+    features = head.trunk(random_images(2).astype(np.float32), training=False)
+    rivals = rivals_of([Meaning.GOOD, Meaning.BAD, Meaning.EMPTY])
+    bad_or_empty = np.array([[-90.0, 9.0, 8.0], [9.0, 8.0, -90.0]], np.float32)
+
+    maps = keras.ops.convert_to_numpy(evidence(keras, head, features, bad_or_empty, rivals))
+
+    directions = head.kernel[:, 1] - head.kernel[:, 0], head.kernel[:, 0] - head.kernel[:, 1]
+    for shown, its, direction in zip(maps, np.asarray(features), directions, strict=True):
+        wanted = np.maximum(its @ direction, 0)
+        np.testing.assert_allclose(shown, wanted / max(wanted.max(), 1e-12), atol=1e-4)
+
+
+def test_without_a_good_label_every_other_is_a_rival() -> None:
+    assert rivals_of([Meaning.BAD, Meaning.OTHER, Meaning.EMPTY]).tolist() == EVERY_OTHER.tolist()
+    of_four = rivals_of([Meaning.GOOD, Meaning.BAD, Meaning.GOOD, Meaning.OTHER])
+    assert of_four.astype(int).tolist() == [[0, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 1], [1, 0, 1, 0]]
 
 
 def test_scores_are_those_of_the_saved_network_at_temperature_one(small: bundles.Bundle) -> None:
@@ -147,7 +170,10 @@ def test_novelty_comes_with_the_scores(tmp_path: Path) -> None:
     head = split(backend.keras(), model)
     flat = np.full((40, 64, 64, 3), 120, np.uint8) + RNG.integers(0, 4, (40, 64, 64, 3), np.uint8)
     embeddings = np.asarray(
-        one_pass(backend.keras(), head, flat, scale=1.0, offset=0.0, temperature=1.0)[2], np.float32
+        one_pass(backend.keras(), head, flat, scale=1.0, offset=0.0, temperature=1.0, meanings=list(LABELS.values()))[
+            2
+        ],
+        np.float32,
     )
     known = novelty.fit(embeddings[:30], embeddings[30:])
     served = KerasRuntime(bundle_of(model, tmp_path, novelty=known), batch=4)
@@ -290,7 +316,11 @@ def test_networks_that_are_no_classifier_are_refused(build: Callable[[Any], Any]
 def test_labels_and_outputs_must_be_as_many(tmp_path: Path) -> None:
     model = network.plain(64, 64, 4)
     with pytest.raises(BundleError, match="4 outputs for 3 labels"):
-        runtime.ready(bundle_of(model, tmp_path), KerasRuntime, 1)
+        bundle_of(model, tmp_path)
+    made = bundle_of(network.plain(64, 64, 3), tmp_path)
+    manifest = made.manifest.model_copy(update={"labels": made.manifest.labels[:2]})
+    with pytest.raises(BundleError, match="3 outputs for 2 labels"):
+        KerasRuntime(bundles.Bundle(made.folder, manifest))
 
 
 def test_images_of_another_size_than_the_manifest_says_are_refused(tmp_path: Path) -> None:
@@ -326,8 +356,8 @@ def of_class(name: str, module: str | None = "keras.layers", registered: str | N
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (of_class("Lambda"), "Lambda layer, which can run code"),
-        (of_class("TFSMLayer"), "TFSMLayer layer, which can run code"),
+        (of_class("Lambda"), r"uses keras\.layers\.Lambda, which is none of the known layers"),
+        (of_class("TFSMLayer"), r"uses keras\.layers\.TFSMLayer"),
         (of_class("system", "os"), r"uses os\.system"),
         (of_class("Thing", "keras_evil.layers"), r"uses keras_evil\.layers\.Thing"),
         (of_class("Thing", None, "mine>Thing"), "custom object 'mine>Thing'"),
@@ -377,10 +407,64 @@ def test_weights_that_do_not_fit_are_a_bundle_error(small: bundles.Bundle, tmp_p
         KerasRuntime(bundles.Bundle(folder, small.manifest.model_copy(update={"files": {}})))
 
 
+@pytest.mark.filterwarnings("ignore:Skipping nested container")  # Keras looks in two places, and finds neither
+@pytest.mark.parametrize("kind", ["external file", "other file", "virtual"])
+def test_weights_that_lead_to_other_files_of_the_host_are_not_read(
+    kind: str, small: bundles.Bundle, tmp_path: Path
+) -> None:
+    import h5py  # noqa: PLC0415  it comes with Keras
+
+    folder = tmp_path / small.id
+    folder.mkdir()
+    with zipfile.ZipFile(small.model) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = tmp_path / "model.weights.h5"
+    weights.write_bytes(members["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        found: list[str] = []
+        file.visititems(lambda name, one: found.append(name) if isinstance(one, h5py.Dataset) else None)
+        shape, dtype = file[found[0]].shape, file[found[0]].dtype
+        del file[found[0]]
+        if kind == "external file":
+            length = int(np.prod(shape)) * dtype.itemsize
+            file.create_dataset(found[0], shape, dtype, external=[("/etc/passwd", 0, length)])
+        elif kind == "other file":
+            file[found[0]] = h5py.ExternalLink("/etc/passwd", "/weights")
+        else:
+            layout = h5py.VirtualLayout(shape, dtype)
+            layout[...] = h5py.VirtualSource("/etc/passwd", "weights", shape)
+            file.create_virtual_dataset(found[0], layout)
+    with zipfile.ZipFile(folder / "model.keras", "w") as archive:
+        for name, content in {**members, "model.weights.h5": weights.read_bytes()}.items():
+            archive.writestr(name, content)
+    with pytest.raises(BundleError, match="cannot be loaded"):
+        KerasRuntime(bundles.Bundle(folder, small.manifest))
+
+
 def test_pictures_of_a_wrong_shape_are_a_bundle_error(small: bundles.Bundle) -> None:
     served = KerasRuntime(small, batch=2)
     with pytest.raises(BundleError, match="could not compute"):
         served.compute(random_images(2, 32)[..., :1])
+
+
+def test_too_little_memory_is_told_from_other_faults(small: bundles.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf  # noqa: PLC0415  the fault is its own
+
+    served = KerasRuntime(small, batch=2)
+    for fault, kind in (
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), NoRoom),
+        (tf.errors.InternalError(None, None, "RESOURCE_EXHAUSTED: out of memory"), NoRoom),
+        (MemoryError(), NoRoom),
+        (tf.errors.InternalError(None, None, "a kernel failed"), BundleError),
+    ):
+
+        def fail(_: object, fault: BaseException = fault) -> None:
+            raise fault
+
+        monkeypatch.setattr(served, "_forward", fail)
+        with pytest.raises(BundleError, match="could not compute") as raised:
+            served.compute(random_images(2, 32))
+        assert type(raised.value) is kind
 
 
 def test_nothing_of_a_learning_library_is_loaded_before_a_model_is() -> None:

@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from classify_world import serving
-from PIL import Image
+from classify_world import drawn, serving
 
 from hydrad.classify import bundle
 from hydrad.classify.bench import compare
 from hydrad.classify.service import ModelService
 from hydrad.domain import Picture
 from hydrad.errors import BundleError
-from hydrad.images import ImageReader
+from hydrad.images import picture_of
 from hydrad.train.assemble import random_bundle
 
 pytestmark = [pytest.mark.keras]
@@ -35,7 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def picture(seed: int) -> Picture:
-    return Picture(b"", "", np.random.default_rng(seed).integers(0, 256, (200, 300, 3), np.uint8), "", "png")
+    return picture_of(drawn(np.random.default_rng(seed).integers(0, 256, (200, 300, 3), np.uint8)))
 
 
 @pytest.mark.timeout(240)
@@ -112,9 +111,8 @@ async def test_a_torn_network_is_refused_before_keras_sees_it(models: Path, tmp_
 async def test_the_bench_counts_both_ways_on_the_same_files(models: Path, tmp_path: Path) -> None:
     files = [tmp_path / f"{n}.png" for n in range(12)]
     for n, path in enumerate(files):
-        Image.fromarray(picture(n).pixels).save(path)
-    with ImageReader() as reader:
-        figures = await compare(models / "small", "A", files, reader, batch=4)
+        path.write_bytes(picture(n).data)
+    figures = await compare(models / "small", "A", files, batch=4)
 
     assert figures["images"] == 12
     assert figures["model"] == "small"

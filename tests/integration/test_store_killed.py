@@ -20,9 +20,9 @@ from store_world import entry_of, later, picture_of, until, verdict_of
 from hydrad import config
 from hydrad.domain import Outcome, Status
 from hydrad.store import engine, schema, tables
-from hydrad.store.delivery import Delivery
 from hydrad.store.images import ImageFolder
-from hydrad.store.journal import Journal
+from hydrad.store.outbox.delivery import Delivery
+from hydrad.store.outbox.journal import Journal
 from hydrad.store.packing import unpack
 from hydrad.store.queries import Store
 
@@ -118,14 +118,18 @@ async def fill(folder: Path, parcels: int) -> set[str]:
     return {verdict.key for verdict in verdicts}
 
 
-async def test_a_delivery_killed_between_its_two_commits_delivers_once(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [0, 1])
+async def test_a_delivery_killed_between_its_two_commits_delivers_once(
+    database: Database, tmp_path: Path, more: int
+) -> None:
+    """Also where the data base has the next batch as well."""
     keys = await fill(tmp_path, 200)
     for dies_at in (1, 3):
-        with worker("deliver", tmp_path, database.text, dies_at) as process:
+        with worker("deliver", tmp_path, database.text, dies_at, more) as process:
             assert process.wait(60) == -signal.SIGKILL
     with Journal(tmp_path / "journal.db", tmp_path / "images") as journal, Store(database.url) as store:
         assert journal.waiting == 200 - 20 * (0 + 2)
-        assert 40 < len(store.log(limit=1000)) < 200  # more than the journal knows of
+        assert 20 * (3 + more) <= len(store.log(limit=1000)) < 200  # more than the journal knows of
         await deliver_all(journal, store)
         is_whole(store, keys)
 
@@ -237,6 +241,7 @@ async def test_a_server_that_hangs_is_away_and_loses_nothing(
 def test_the_password_of_a_server_comes_from_its_file(mariadb_server: MariaDB, tmp_path: Path) -> None:
     url = mariadb_server.create()
     (tmp_path / "password").write_text(f"{url.password}\n")
+    (tmp_path / "password").chmod(0o600)
     document = {
         "store": {
             "url": url.render_as_string(hide_password=False).replace(f":{url.password}@", "@"),

@@ -24,7 +24,8 @@ from hydrad import shipped
 from hydrad.domain import Severity, Status
 from hydrad.sim import hall
 from hydrad.sim.producers import Dump, producer
-from hydrad.store import registry, schema
+from hydrad.store import schema
+from hydrad.store.models import registry
 from hydrad.store.queries import Store
 from hydrad.store.tables import ModelState
 
@@ -40,15 +41,6 @@ EMPTY = {"Good": 0.02, "Bad": 0.08, "NoData": 0.9}
 def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     with ExitStack() as stack:
         yield lambda **parts: stack.enter_context(Daemon(tmp_path, **parts))
-
-
-@pytest.fixture
-def stored(database: Database) -> dict[str, Any]:
-    """What a daemon needs to be told to use this data base."""
-    url = database.url
-    password = url.password
-    text = url._replace(password=None).render_as_string(hide_password=False)
-    return {"url": text, "environment": {} if password is None else {"HYDRA_DB_PASSWORD": str(password)}}
 
 
 def dumps(folder: Path) -> list[Path]:

@@ -24,10 +24,10 @@ from hydrad.classify.keras_runtime import KerasRuntime
 from hydrad.classify.manifest import Label
 from hydrad.classify.prepare import prepare
 from hydrad.domain import Meaning, Severity, Status
-from hydrad.images import decode
-from hydrad.store import registry
+from hydrad.images import pixels_of
+from hydrad.store.models import registry
+from hydrad.store.models.registry import Who
 from hydrad.store.queries import Store
-from hydrad.store.registry import Who
 from hydrad.train.assemble import random_bundle
 
 pytestmark = [pytest.mark.system, pytest.mark.keras]
@@ -102,7 +102,7 @@ def answers(folder: Path, images: list[bytes]) -> np.ndarray:
     bundle = bundles.read(folder)
     runtime = KerasRuntime(bundle, 64)
     return runtime.compute(
-        np.stack([prepare(decode(image).pixels, bundle.manifest.preparation) for image in images])
+        np.stack([prepare(pixels_of(image), bundle.manifest.preparation) for image in images])
     ).scores
 
 
@@ -204,9 +204,9 @@ def test_a_bad_bundle_is_refused_with_its_reason_and_the_old_one_serves(
     hydrad.start()
     lamp, watchdog = hydrad.pv("MODEL:STATUS"), hydrad.pv("WATCHDOG")
     bad = {
-        hostile(made, tmp_path / "bad", "with-lambda", LAMBDA): "has a Lambda layer, which can run code",
-        hostile(made, tmp_path / "bad", "with-saved", SAVED): "has a TFSMLayer layer, which can run code",
-        hostile(made, tmp_path / "bad", "with-custom", CUSTOM): "uses mine.Mine, which is not one of Keras's own",
+        hostile(made, tmp_path / "bad", "with-lambda", LAMBDA): "uses keras.layers.Lambda, which is none",
+        hostile(made, tmp_path / "bad", "with-saved", SAVED): "TFSMLayer, which is none",
+        hostile(made, tmp_path / "bad", "with-custom", CUSTOM): "uses the custom object 'mine>Mine'",
         mislabelled(made, tmp_path / "bad"): "has 3 outputs for 4 labels",
     }
     for folder, reason in bad.items():
@@ -222,7 +222,7 @@ def test_a_bad_bundle_is_refused_with_its_reason_and_the_old_one_serves(
         hydrad.land("CDC_occupancy_0001.png", 1)
         hydrad.until(lambda: [filed.verdict.model for filed in store.log(limit=1)] == ["first"])
         listed = {row["id"]: row for row in hydrad.ask_json("models", "list", status=1)}
-        assert "which can run code" in listed["with-lambda"]["reason"]
+        assert "which is none of the known layers" in listed["with-lambda"]["reason"]
         assert listed["first"]["serves"] == ["CDC_occupancy"]
         for folder in bad:
             registry.move(store, folder.name, registry.ModelState.RETIRED, ANA)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes import NOON, FakeWatcher, arrival, in_no_time, rest
+from fakes import NOON, arrival, in_no_time, rest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,12 +17,16 @@ def at(seconds, plot="CDC_occupancy", **how):
     return arrival(plot, NOON + timedelta(seconds=seconds), **how)
 
 
+async def life():
+    """What happens to a file: here, nothing."""
+
+
 def filled(*arrivals):
-    """A backlog and the watcher of all its files."""
-    backlog, watcher = Backlog(), FakeWatcher()
+    """A backlog and what all its files are to live through."""
+    backlog, its_life = Backlog(), life
     for one in arrivals:
-        backlog.put(one, watcher)
-    return backlog, watcher
+        backlog.put(one, its_life)
+    return backlog, its_life
 
 
 async def taken(backlog):
@@ -36,9 +40,9 @@ async def taken(backlog):
 
 
 @in_no_time
-async def test_a_file_comes_back_with_its_watcher():
-    backlog, watcher = filled(at(0))
-    assert await backlog.take() == (at(0), watcher)
+async def test_a_file_comes_back_with_what_it_is_to_live_through():
+    backlog, its_life = filled(at(0))
+    assert await backlog.take() == (at(0), its_life)
 
 
 @in_no_time
@@ -84,20 +88,20 @@ async def test_a_newer_sighting_of_a_path_takes_the_place_of_the_older():
 
 @in_no_time
 async def test_whoever_waits_for_a_file_is_told_of_it():
-    backlog, watcher = filled()
+    backlog, its_life = filled()
     takers = [asyncio.create_task(backlog.take()) for _ in range(3)]
     await rest()
     for plot in ("A", "B", "C"):
-        backlog.put(at(0, plot), watcher)
+        backlog.put(at(0, plot), its_life)
     assert {one.plot for one, _ in await asyncio.gather(*takers)} == {"A", "B", "C"}
 
 
 @in_no_time
 async def test_a_taker_that_gives_up_takes_nothing_along():
-    backlog, watcher = filled()
+    backlog, its_life = filled()
     taker = asyncio.create_task(backlog.take())
     await rest()
-    backlog.put(at(0), watcher)
+    backlog.put(at(0), its_life)
     taker.cancel()
     with pytest.raises(asyncio.CancelledError):
         await taker
@@ -111,7 +115,7 @@ async def test_a_taker_that_gives_up_takes_nothing_along():
 )
 @in_no_time
 async def test_every_file_is_taken_once_and_no_plot_is_in_two_hands(files, hands, pauses_s):
-    backlog, watcher = Backlog(), FakeWatcher()
+    backlog, its_life = Backlog(), life
     in_hand, order = set(), []
     sightings = [at(moment, plot, name=f"{plot}{number}.png") for plot, moment, number in files]
 
@@ -127,7 +131,7 @@ async def test_every_file_is_taken_once_and_no_plot_is_in_two_hands(files, hands
 
     attendants = [asyncio.create_task(attend()) for _ in range(hands)]
     for one in sightings:
-        backlog.put(one, watcher)
+        backlog.put(one, its_life)
         await asyncio.sleep(next(pauses_s))
     await asyncio.sleep(60)
     assert not any(attendant.done() for attendant in attendants)
@@ -139,3 +143,73 @@ async def test_every_file_is_taken_once_and_no_plot_is_in_two_hands(files, hands
     assert {one.path for one in order} == set(last)
     assert set(last.values()) <= set(order)
     assert set(order) <= set(sightings)
+
+
+@in_no_time
+async def test_what_is_new_of_a_plot_does_not_wait_for_what_others_have_overtaken():
+    backlog, its_life = Backlog(), life
+    for plot in "ABCDEFGH":
+        for moment in range(20):
+            backlog.put(at(moment, plot), its_life)
+    for _ in range(8):  # the newest of each
+        backlog.done((await backlog.take())[0])
+    for moment in range(20, 30):
+        for plot in "CF":
+            backlog.put(at(moment, plot), its_life)
+        for _ in "CF":
+            one, _ = await backlog.take()
+            assert one.taken_at == at(moment).taken_at
+            backlog.done(one)
+
+
+@in_no_time
+async def test_of_plots_of_which_something_new_waits_the_one_shown_longest_goes_first():
+    backlog, its_life = filled(at(0, "A"), at(0, "B"), at(0, "C"))
+    await taken(backlog)
+    for plot in "CBA":
+        backlog.put(at(1, plot), its_life)
+    assert [one.plot for one in await taken(backlog)] == ["A", "B", "C"]
+
+
+@in_no_time
+async def test_new_plots_without_end_do_not_keep_an_old_one_from_its_turn():
+    backlog, its_life = filled(at(0, "A"))
+    await taken(backlog)
+    backlog.put(at(1, "A"), its_life)
+    for number in range(100):
+        backlog.put(at(2, f"B{number}"), its_life)
+    assert (await backlog.take())[0].plot == "A"
+
+
+@in_no_time
+async def test_after_the_clock_was_set_back_what_comes_is_new():
+    backlog, its_life = filled(at(3600, "A"), at(3600, "B"), at(0, "B"))
+    for _ in "AB":
+        backlog.done((await backlog.take())[0])
+    backlog.put(replace(at(10, "A"), seen_at=NOON + timedelta(seconds=10)), its_life)
+    assert [one.plot for one in await taken(backlog)] == ["A", "B"]
+
+
+@in_no_time
+async def test_too_many_files_cost_the_oldest_of_the_plots_that_have_most_and_no_plot_its_newest():
+    backlog, its_life = Backlog(most=20), life
+    for moment in range(30):
+        backlog.put(at(moment, "A"), its_life)
+    for moment in range(5):
+        backlog.put(at(moment, "B"), its_life)
+    out = []
+    while surplus := backlog.surplus():
+        out += [one for one, _ in surplus]
+    assert len(backlog) <= 20
+    assert out == [at(moment, "A") for moment in range(len(out))]
+    assert len(await taken(backlog)) == 35 - len(out)
+
+
+@in_no_time
+async def test_a_plot_for_each_file_may_be_more_than_should_wait():
+    backlog, _ = filled(*(at(0, f"P{n}") for n in range(30)))
+    backlog._most = 20
+    assert backlog.surplus() == []
+    assert not backlog.relaxed
+    assert len(await taken(backlog)) == 30
+    assert backlog.relaxed

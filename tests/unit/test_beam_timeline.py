@@ -50,6 +50,19 @@ def test_a_reading_between_the_thresholds_keeps_what_was_even_over_a_loss() -> N
     assert timeline.at(6).state is ON
 
 
+def test_other_limits_hold_from_then_on_and_judge_afresh() -> None:
+    timeline = watched((0, 25.0), on_above=5, off_below=3)
+    timeline.limit(EpicsBeam(pv=(PV,), on_above=30, off_below=20, noise_above=100), 10)
+    assert (timeline.on_above, timeline.at(10).state, timeline.over(0, 9, 10).state) == (30, OFF, ON)
+    timeline.read(PV, 31.0, Severity.NO_ALARM, 11)
+    timeline.read(PV, 21.0, Severity.NO_ALARM, 12)
+    assert timeline.at(12).state is ON
+    timeline.read(PV, 101.0, Severity.NO_ALARM, 13)
+    assert timeline.at(13).state is UNKNOWN
+    with pytest.raises(ChangeRefused, match="below 100"):
+        timeline.set_on_above(100, 14)
+
+
 def test_a_beam_that_comes_back_says_since_when_but_one_that_was_only_lost_does_not() -> None:
     timeline = watched((1, 100.0))
     assert timeline.back_at_s() is None

@@ -113,6 +113,36 @@ def test_scores_of_exactly_nothing_and_all_are_no_trouble() -> None:
     assert calibrate.thresholds_of(scores, np.array([0, 0, 1])) == (0.5, 0.5)
 
 
+def three_labels(images: int, weakest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of Good, Bad and Empty, each sure but for one Bad image that is called with ``weakest``; and the truth."""
+    scores = np.repeat(0.001 + 0.997 * np.eye(3), images, axis=0)
+    scores[images] = (1 - weakest) * 0.6, weakest, (1 - weakest) * 0.4
+    return scores, np.repeat([0, 1, 2], images)
+
+
+def test_a_faint_fault_that_nothing_good_comes_near_is_confirmed_by_less_than_half() -> None:
+    scores, truth = three_labels(40, weakest=0.45)
+    good_at, bad_at, empty_at = calibrate.thresholds_of(scores, truth, trusted=[1])
+    assert 1 / 3 <= bad_at < 0.45
+    assert good_at >= 0.5
+    assert empty_at >= 0.5
+    assert calibrate.thresholds_of(scores, truth)[1] == 0.5
+
+
+def test_few_images_or_others_that_come_near_leave_a_fault_at_one_half() -> None:
+    assert calibrate.thresholds_of(*three_labels(19, weakest=0.45), trusted=[1])[1] == 0.5
+    scores, truth = three_labels(40, weakest=0.45)
+    scores[:2] = 0.4, 0.48, 0.12  # two good images are called bad
+    assert calibrate.thresholds_of(scores, truth, trusted=[1])[1] >= 0.5
+
+
+@settings(max_examples=100, deadline=None)
+@given(own=st.lists(ODDS, min_size=1, max_size=60), others=st.lists(ODDS, min_size=1, max_size=60))
+def test_of_two_labels_none_is_confirmed_by_less_than_half_whatever_is_trusted(own: list, others: list) -> None:
+    scores, truth = two_labels(np.array(own), np.array(others))
+    assert calibrate.thresholds_of(scores, truth, trusted=[0, 1]) == calibrate.thresholds_of(scores, truth)
+
+
 def test_each_label_may_lose_a_share_of_its_own() -> None:
     scores, truth = two_labels(RNG.normal(2, 2, 1000), RNG.normal(-2, 2, 1000))
     one, other = (calibrate.thresholds_of(scores, truth, lost=lost) for lost in ((0.0, 0.3), (0.3, 0.0)))
@@ -145,3 +175,67 @@ def test_temperature_lowers_the_surprise_of_an_overconfident_network() -> None:
 
 def test_no_images_leave_the_temperature_alone() -> None:
     assert calibrate.temperature_of(np.zeros((0, 3), np.float32), np.zeros(0, np.int64)) == 1.0
+
+
+def leaning_logits(shift: float, count: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    """Three labels in the right order, but the second's logit too low by ``shift``."""
+    truth = RNG.integers(0, 3, count)
+    logits = np.clip(RNG.normal(0, 0.5, (count, 3)), -1, 1)
+    logits[np.arange(count), truth] += 6.0
+    logits[:, 1] -= shift
+    return logits.astype(np.float32), truth
+
+
+def test_a_label_that_is_ranked_right_but_called_wrong_is_put_right() -> None:
+    logits, truth = leaning_logits(7.0)
+    fresh, fresh_truth = leaning_logits(7.0, 5000)
+    assert np.mean(fresh.argmax(axis=1) == fresh_truth) < 0.75  # the second label is hardly ever called
+
+    leaning = calibrate.leaning_of(logits, truth)
+
+    assert np.mean((fresh + leaning).argmax(axis=1) == fresh_truth) == 1.0
+    assert leaning[1] - leaning[0] == pytest.approx(7.0, abs=0.7)
+    assert leaning.sum() == pytest.approx(0.0, abs=1e-4)
+
+
+def test_labels_that_part_in_the_middle_are_left_where_they_are() -> None:
+    logits = np.repeat(np.array([[3.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 5.0]], np.float32), 20, axis=0)
+    assert calibrate.leaning_of(logits, np.repeat([0, 0, 1, 1], 20)).tolist() == [0.0, 0.0]
+
+
+def test_labels_that_overlap_move_nothing() -> None:
+    logits, truth = leaning_logits(4.0)
+    truth[0] = (truth[0] + 1) % 3  # one image in the wrong folder: it overlaps with both others
+    leaning = calibrate.leaning_of(logits, truth)
+    assert np.isfinite(leaning).all()
+    assert ((logits + leaning).argmax(axis=1) == truth).sum() >= (logits.argmax(axis=1) == truth).sum()
+
+
+def test_a_label_of_few_images_moves_nothing() -> None:
+    logits = np.repeat(np.array([[9.0, 0.0], [0.0, 1.0]], np.float32), [400, 19], axis=0)
+    assert not calibrate.leaning_of(logits, np.repeat([0, 1], [400, 19])).any()
+
+
+def test_a_label_without_examples_stays_where_it_is() -> None:
+    logits = np.repeat(np.array([[1.0, 0.0, -9.0], [0.0, 3.0, -9.0]], np.float32), 30, axis=0)
+    leaning = calibrate.leaning_of(logits, np.repeat([0, 1], 30))
+    assert leaning[2] == pytest.approx(0.0, abs=1e-6)
+    assert leaning[0] - leaning[1] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_lead_is_over_the_best_of_the_others_and_negative_for_a_mistake() -> None:
+    logits = np.array([[3.0, 1.0, 2.5], [3.0, 1.0, 2.5], [0.0, 4.0, -1.0]], np.float32)
+    assert calibrate.lead_of(logits, np.array([0, 1, 1])).tolist() == [0.5, -2.0, 4.0]
+    assert logits[0].tolist() == [3.0, 1.0, 2.5]
+
+
+def test_centring_makes_no_mistake_that_was_not_made_before() -> None:
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, 4, 300)
+        logits = rng.normal(0, rng.uniform(0.3, 2.5), (300, 4)).astype(np.float32)
+        logits[np.arange(300), truth] += 5.0
+        logits += rng.normal(0, 2.0, 4).astype(np.float32)
+        leaning = calibrate.leaning_of(logits, truth)
+        before, after = logits.argmax(axis=1) == truth, (logits + leaning).argmax(axis=1) == truth
+        assert not (before & ~after).any()

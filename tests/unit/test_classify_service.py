@@ -7,15 +7,17 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from classify_world import Hall, brightness_bundle, nothing, picture, serving
+from classify_world import PREPARATION, Hall, brightness_bundle, nothing, picture, serving
 
 from hydrad.classify.service import ModelService
 from hydrad.domain import Meaning
 from hydrad.errors import BundleError
+from hydrad.images import picture_of
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = 5.0) -> None:
@@ -60,6 +62,66 @@ async def test_pictures_of_different_plots_share_batches(tmp_path: Path) -> None
     sizes = hall.runtimes["brightness"].sizes
     assert sum(sizes) == 24
     assert sizes == [8, 8, 8]
+
+
+async def test_a_batch_waits_for_a_picture_that_is_being_read_but_not_for_long(tmp_path: Path) -> None:
+    hall = Hall(max_wait_ms=200.0)
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        with hall.service.expecting("B") as views:
+            first = asyncio.create_task(hall.service.classify("A", picture()))
+            await until(lambda: bool(hall.service._served["brightness"].waiting))
+            second = picture_of(picture().data, views)
+        await hall.service.classify("B", second)
+        await first
+        together = list(hall.runtimes["brightness"].sizes)
+        with hall.service.expecting("B"):
+            await hall.service.classify("A", picture())
+
+    assert together == [2]
+    assert hall.runtimes["brightness"].sizes == [2, 1]
+
+
+async def test_what_was_made_of_a_picture_while_it_was_read_is_what_the_model_looks_at(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path).folder)
+        with hall.service.expecting("A") as views:
+            ready = picture_of(picture(240).data, views)
+        answer = await hall.service.classify("A", replace(ready, data=b"not read again"))
+        with pytest.raises(BundleError, match="could not be decoded again: it is no PNG"):
+            await hall.service.classify("A", replace(ready, data=b"not read again", views={}))
+
+    assert list(ready.views) == [PREPARATION]
+    assert answer.label == "Good"
+
+
+async def test_what_models_in_shadow_look_at_is_wanted_too_and_of_other_plots_nothing(tmp_path: Path) -> None:
+    hall = Hall()
+    with hall.service as service:
+        larger = PREPARATION.model_copy(update={"width": 64})
+        shadow = brightness_bundle(tmp_path, "shadow", ("A",), preparation=larger)
+        await service.load(brightness_bundle(tmp_path, plots=("A", "B")).folder)
+        service.swap(shadow=[await service.prepare(shadow.folder)])
+        wanted = {}
+        for plot in "ABC":
+            with service.expecting(plot) as views:
+                wanted[plot] = list(views)
+
+    assert wanted == {"A": [PREPARATION, larger], "B": [PREPARATION], "C": []}
+
+
+async def test_a_model_that_goes_while_a_picture_is_read_leaves_it_to_its_successor(tmp_path: Path) -> None:
+    hall = Hall()
+    async with serving(hall.service):
+        await hall.service.load(brightness_bundle(tmp_path, "first").folder)
+        with hall.service.expecting("A") as views:
+            ready = picture_of(picture(240).data, views)
+            await hall.service.load(brightness_bundle(tmp_path, "second", day=2).folder, replaces="first")
+        answer = await hall.service.classify("A", ready)
+        await until(lambda: not hall.service._retired)
+
+    assert answer.model == "second"
 
 
 async def test_what_arrives_while_a_batch_runs_makes_the_next_one(tmp_path: Path) -> None:
@@ -306,7 +368,8 @@ async def test_a_loaded_model_of_the_same_files_is_not_loaded_again(tmp_path: Pa
     with hall.service as service:
         folder = brightness_bundle(tmp_path).folder
         service.swap(shadow=[await service.prepare(folder)])
-        runtime = hall.runtimes.pop("brightness")
+        runtime = service._shadows["brightness"].runtime
+        hall.runtimes.clear()
         service.swap(serve=[await service.prepare(folder)])
         assert not hall.runtimes
         assert service._served["brightness"].runtime is runtime

@@ -1,5 +1,6 @@
 """What hydra.toml may say, and how it is told what is wrong with it."""
 
+import os
 import re
 import traceback
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from hydrad import config, password, texts
+from hydrad import config, texts
 from hydrad.config import Config, Section
 from hydrad.domain import Rules
 from hydrad.errors import ConfigurationError
@@ -18,6 +19,8 @@ HOME = Path("/counting/house")
 FIXED = {"kind": "fixed"}
 EPICS = {"kind": "epics", "pv": "BEAM"}
 WATCH = {"root": "plots", "layout": "rsai"}
+OLOG = {"kind": "olog", "url": "https://olog.example/Olog", "logbooks": ["Operations"]}
+MAIL = {"host": "localhost", "sender": "Hydra <hydrad@counting.example>"}
 
 
 def faults_of(document, home=HOME, **how):
@@ -97,12 +100,46 @@ def read(**tables):
         ({"beam": {**EPICS, "permit_pv": "P"}}, "beam.permit_value: permit_pv and permit_value go together"),
         ({"beam": {**EPICS, "permit_value": 6}}, "beam.permit_value: permit_pv and permit_value go together"),
         ({"beam": {**FIXED, "current": -1}}, "beam.current: should be greater than or equal to 0, not -1"),
-        ({"classify": {"kind": "torch"}}, "classify: kind is none of auto, keras, fixed, not 'torch'"),
+        ({"classify": {"kind": "torch"}}, "classify: kind is none of auto, keras, openvino, ray, fixed, not 'torch'"),
         ({"classify": {"batch": 0}}, "classify.batch: should be greater than or equal to 1, not 0"),
         ({"classify": {"max_wait_ms": 1001}}, "classify.max_wait_ms: should be less than or equal to 1000, not 1001"),
         ({"classify": {**FIXED, "scores": {}}}, "classify.scores: must not be empty"),
         ({"classify": {**FIXED, "scores": {"Good": 2}}}, "classify.scores.Good: should be less than or equal to 1"),
         ({"web": {"auth": "open"}}, "web.auth: should be 'none', 'local' or 'proxy', not 'open'"),
+        ({"web": {"key": __file__}}, "web.key: certificate and key go together"),
+        ({"web": {"certificate": __file__}}, "web.key: certificate and key go together"),
+        ({"web": {"certificate": 3, "key": __file__}}, "web.certificate: should be a path, not 3"),
+        (
+            {"web": {"default_role": "admin"}},
+            "web.default_role: should be 'viewer', 'labeler' or 'expert', not 'admin'",
+        ),
+        ({"web": {"session_h": 0}}, "web.session_h: should be greater than 0, not 0"),
+        ({"web": {"https": "yes"}}, "web.https: should be a valid boolean, not 'yes'"),
+        ({"logbook": {"kind": "paper"}}, "logbook: kind is none of none, olog, elog, not 'paper'"),
+        ({"logbook": {"url": "https://olog"}}, "logbook.url: is no key of this table"),
+        ({"logbook": {"kind": "olog"}}, "logbook.url: is missing"),
+        ({"logbook": {"kind": "olog", "url": "https://olog"}}, "logbook.logbooks: is missing"),
+        ({"logbook": {**OLOG, "url": "olog.example"}}, "logbook.url: is no address of a service, e.g. 'https://"),
+        ({"logbook": {**OLOG, "url": "ftp://olog.example"}}, "logbook.url: is no address of a service"),
+        ({"logbook": {**OLOG, "url": "https://olog.example/O log"}}, "logbook.url: is no address of a service"),
+        ({"logbook": {**OLOG, "url": "https://olog.example?a=b"}}, "logbook.url: is no address of a service"),
+        ({"logbook": {**OLOG, "url": "https://olog.example\n"}}, "logbook.url: is no address of a service"),
+        ({"logbook": {**OLOG, "url": "https://h:x@olog"}}, "logbook.url: a password never stands here: use user and"),
+        ({"logbook": {**OLOG, "logbooks": []}}, "logbook.logbooks: must not be empty"),
+        ({"logbook": {**OLOG, "logbooks": [""]}}, "logbook.logbooks[0]: must not be empty"),
+        ({"logbook": {**OLOG, "folder": "x"}}, "logbook.folder: is no key of this table"),
+        ({"logbook": {"kind": "elog", "logbooks": ["A"]}}, "logbook.folder: is missing"),
+        ({"logbook": {"kind": "elog", "logbooks": ["A"], "folder": 3}}, "logbook.folder: should be a path, not 3"),
+        ({"logbook": "olog"}, "logbook: should be a table, not 'olog'"),
+        ({"mail": {}}, "mail.host: is missing"),
+        ({"mail": {**MAIL, "sender": "nobody"}}, "mail.sender: is no e-mail address, e.g. 'hydrad@counting.example'"),
+        ({"mail": {**MAIL, "sender": "a@b\nBcc: c@d"}}, "mail.sender: is no e-mail address"),
+        ({"mail": {**MAIL, "at": "7:00"}}, "mail.at: should match pattern"),
+        ({"mail": {**MAIL, "at": "24:00"}}, "mail.at: should match pattern"),
+        ({"mail": {**MAIL, "at": "07:00\n"}}, "mail.at: should match pattern"),
+        ({"mail": {**MAIL, "address": "hydra.example"}}, "mail.address: is no address of a service"),
+        ({"mail": {**MAIL, "port": 0}}, "mail.port: should be greater than or equal to 1, not 0"),
+        ({"mail": 7}, "mail: should be a table, not 7"),
         ({"watch": [{**WATCH, "kind": "nfs"}]}, "watch[0].kind: should be 'auto', 'inotify' or 'polling', not 'nfs'"),
         ({"watch": [{"root": "x"}]}, "watch[0].pattern: either layout or pattern must stand here, and not both"),
         ({"watch": [{**WATCH, "pattern": "(?P<plot>a)"}]}, "watch[0].pattern: either layout or pattern must stand"),
@@ -123,6 +160,7 @@ def read(**tables):
         ({"watch": [{**WATCH, "settle_ms": 0}]}, "watch[0].settle_ms: should be greater than 0, not 0"),
         ({"watch": [WATCH, WATCH]}, "watch: plots stands there twice"),
         ({"defaults": {"off_delay": 0}}, "defaults.off_delay: should be greater than or equal to 1, not 0"),
+        ({"defaults": {"on_window": -1}}, "defaults.on_window: should be greater than or equal to 0, not -1"),
         ({"defaults": {"on_delay": 1001}}, "defaults.on_delay: should be less than or equal to 1000, not 1001"),
         ({"detector": [{"name": "B"}, {"name": "A"}] * 2}, "detector: A, B stands there twice"),
         ({"detector": [{"name": "A", "stale_s": 0}]}, "detector[0].stale_s: should be greater than 0, not 0"),
@@ -198,7 +236,7 @@ def test_a_data_base_of_an_unknown_kind_is_refused(url):
     ],
 )
 def test_a_served_data_base_is_taken_as_it_stands(url, monkeypatch):
-    monkeypatch.setenv(password.VARIABLE, "p@ss:w/rd")
+    monkeypatch.setenv("HYDRA_DB_PASSWORD", "p@ss:w/rd")
     loaded = read(store={"url": url})
     assert loaded.store.url == url
     address = loaded.store_url()
@@ -220,6 +258,11 @@ def test_a_served_data_base_is_taken_as_it_stands(url, monkeypatch):
         {"store": {"images": {"xyzzy": 1}}},
         {"store": {"keep_all_h": "xyzzy"}},
         {"store": {"password": "xyzzy"}},
+        {"logbook": {**OLOG, "url": "https://hydra:xyzzy@olog.example/Olog"}},
+        {"logbook": {**OLOG, "url": "hydra:xyzzy@olog.example/Olog"}},
+        {"logbook": {**OLOG, "password": "xyzzy"}},
+        {"mail": {**MAIL, "password": "xyzzy"}},
+        {"mail": {**MAIL, "address": "https://hydra:xyzzy@hydra.example"}},
         {"store": "xyzzy"},
         {"store": [{"password": "xyzzy"}]},
     ],
@@ -238,9 +281,16 @@ def test_a_password_in_the_url_is_told_where_it_belongs():
 SERVED = "mysql+mysqldb://hydra@localhost/hydra"
 
 
+@pytest.fixture(autouse=True)
+def files_are_ones_own():
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def no_secrets(monkeypatch):
-    monkeypatch.delenv(password.VARIABLE, raising=False)
+    monkeypatch.delenv("HYDRA_DB_PASSWORD", raising=False)
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
 
 
@@ -254,19 +304,27 @@ def secret_of(loaded):
 def test_the_password_comes_from_the_file_then_the_credential_then_the_environment(tmp_path, monkeypatch):
     loaded = config.read({"beam": FIXED, "store": {"url": SERVED}}, tmp_path)
     assert secret_of(loaded) is None
-    monkeypatch.setenv(password.VARIABLE, "xyzzy-1")
+    monkeypatch.setenv("HYDRA_DB_PASSWORD", "xyzzy-1")
     assert secret_of(loaded) == "xyzzy-1"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert secret_of(loaded) == "xyzzy-1"
-    (tmp_path / password.CREDENTIAL).write_text("xyzzy-2\n", encoding="utf-8")
+    (tmp_path / "hydrad-db-password").write_text("xyzzy-2\n", encoding="utf-8")
     assert secret_of(loaded) == "xyzzy-2"
     (tmp_path / "secret").write_text("xyzzy-3 µ\r\n# whose it is\n", encoding="utf-8")
     loaded = config.read({"beam": FIXED, "store": {"url": SERVED, "password_file": "secret"}}, tmp_path)
     assert secret_of(loaded) == "xyzzy-3 µ"
 
 
+def test_a_process_may_have_an_account_of_its_own_in_the_data_base(tmp_path, monkeypatch):
+    loaded = config.read({"beam": FIXED, "store": {"url": "mysql+mysqldb://hydra@localhost/hydra"}}, tmp_path)
+    assert loaded.store_url().username == "hydra"
+    monkeypatch.setenv("HYDRA_DB_USER", "hydrad_web")
+    monkeypatch.setenv("HYDRA_DB_PASSWORD", "xyzzy")
+    assert (loaded.store_url().username, loaded.store_url().password) == ("hydrad_web", "xyzzy")
+
+
 def test_an_embedded_data_base_is_given_no_password(tmp_path, monkeypatch):
-    monkeypatch.setenv(password.VARIABLE, "xyzzy")
+    monkeypatch.setenv("HYDRA_DB_PASSWORD", "xyzzy")
     url = config.read({"beam": FIXED}, tmp_path).store_url()
     engine = create_engine(url)
     with engine.connect():
@@ -285,6 +343,22 @@ def test_a_password_file_that_vanished_or_holds_no_text_is_a_fault_of_the_config
     file.unlink()
     with pytest.raises(ConfigurationError, match=r"store\.password_file: .*secret: No such file or directory"):
         loaded.store_url()
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("store", "password_file"), ("logbook", "password_file"), ("mail", "password_file"), ("web", "key")],
+)
+def test_a_secret_that_everybody_can_read_is_refused(tmp_path, section, key):
+    for name in ("secret", "certificate"):
+        (tmp_path / name).write_text("xyzzy", encoding="utf-8")
+        (tmp_path / name).chmod(0o644)
+    base = {"web": {"certificate": "certificate"}, "logbook": OLOG, "mail": MAIL, "store": {}}[section]
+    document = {section: {**base, key: "secret"}}
+    [fault] = faults_of(document, tmp_path)
+    assert fault == f"{section}.{key}: everybody on this host can read {tmp_path}/secret; chmod o-rwx it"
+    (tmp_path / "secret").chmod(0o640)  # its group was let in
+    assert config.read({"beam": FIXED, **document}, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["absent", "", "a" * 300, "a\0b"])
@@ -330,6 +404,47 @@ def test_relative_paths_count_from_the_files_folder(tmp_path, monkeypatch):
     assert loaded.store.models == home / "models"
     assert loaded.store.journal == home / "journal.db"
     assert loaded.watch[0].root == home / "../plots"
+
+
+def test_paths_of_the_pages_count_from_the_files_folder_too(tmp_path):
+    for name in ("web.crt", "web.key", "olog", "mail"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    document = {
+        "beam": FIXED,
+        "web": {"certificate": "web.crt", "key": "web.key", "cache": "/var/cache/hydra"},
+        "logbook": {**OLOG, "password_file": "olog"},
+        "mail": {**MAIL, "password_file": "mail"},
+    }
+    loaded = config.read(document, tmp_path)
+    assert (loaded.web.certificate, loaded.web.key) == (tmp_path / "web.crt", tmp_path / "web.key")
+    assert loaded.web.encrypted
+    assert loaded.web.cache == Path("/var/cache/hydra")
+    assert (loaded.logbook.password_file, loaded.mail.password_file) == (tmp_path / "olog", tmp_path / "mail")
+    elog = {"kind": "elog", "folder": "queue", "logbooks": ["Operations"]}
+    assert config.read({"beam": FIXED, "logbook": elog}, tmp_path).logbook.folder == tmp_path / "queue"
+    assert read().mail is None
+    assert read().logbook.kind == "none"
+
+
+@pytest.mark.parametrize(("section", "key"), [("web", "certificate"), ("web", "key"), ("logbook", "password_file"),
+                                              ("mail", "password_file")])  # fmt: skip
+def test_a_file_of_the_pages_must_be_a_file(tmp_path, section, key):
+    (tmp_path / "key").touch()
+    base = {"web": {"certificate": __file__, "key": "key"}, "logbook": OLOG, "mail": MAIL}[section]
+    [fault] = faults_of({section: {**base, key: "absent"}}, tmp_path)
+    assert fault == f"{section}.{key}: {tmp_path}/absent is no file that can be read"
+
+
+@pytest.mark.parametrize(
+    "address", ["https://olog.example/Olog/", "http://127.0.0.1:8080/Olog", "https://[::1]:8181/Olog", "https://olog"]
+)
+def test_a_services_address_is_taken_as_it_stands_but_for_its_last_slash(address):
+    assert read(logbook={**OLOG, "url": address}).logbook.url == address.rstrip("/")
+
+
+@pytest.mark.parametrize("sender", ["hydrad@counting.example", "Hydra <hydrad@counting.example>", "h+1@localhost"])
+def test_a_sender_is_an_address_with_or_without_a_name(sender):
+    assert read(mail={**MAIL, "sender": sender}).mail.sender == sender
 
 
 def test_an_absolute_data_base_stays_where_it_is():
@@ -414,10 +529,11 @@ def test_a_plot_belongs_to_the_first_detector_that_claims_it_else_to_its_name(pl
 
 
 def test_rules_are_the_defaults_but_where_the_detector_differs():
-    loaded = read(detector=DETECTORS, defaults={"stale_s": 60, "off_delay": 3})
-    assert loaded.rules_of("TOF_x") == Rules("TOF", needs_beam=True, stale_s=60.0, on_delay=2, off_delay=3)
-    assert loaded.rules_of("FDC_x") == Rules("FDC", needs_beam=False, stale_s=60.0, on_delay=4, off_delay=3)
-    assert loaded.rules_of("CDC_x") == Rules("CDC", needs_beam=True, stale_s=300.0, on_delay=2, off_delay=3)
+    loaded = read(detector=DETECTORS, defaults={"stale_s": 60, "off_delay": 3, "on_window": 5})
+    rest = {"on_window": 5, "off_window": 0}
+    assert loaded.rules_of("TOF_x") == Rules("TOF", needs_beam=True, stale_s=60.0, on_delay=2, off_delay=3, **rest)
+    assert loaded.rules_of("FDC_x") == Rules("FDC", needs_beam=False, stale_s=60.0, on_delay=4, off_delay=3, **rest)
+    assert loaded.rules_of("CDC_x") == Rules("CDC", needs_beam=True, stale_s=300.0, on_delay=2, off_delay=3, **rest)
 
 
 @given(st.lists(st.text(alphabet="[]!-*?azAZ\\_^&|~", max_size=8), min_size=1, max_size=3), st.text(max_size=8))
@@ -465,6 +581,8 @@ tables = {
     "beam": table_of(config.EpicsBeam, config.FixedBeam),
     "classify": table_of(config.Models, config.FixedClassify),
     "web": table_of(config.Web),
+    "logbook": table_of(config.NoLogbook, config.Olog, config.Elog),
+    "mail": table_of(config.Mail),
     "watch": st.lists(table_of(config.Watch), max_size=2),
     "defaults": table_of(config.PlotDefaults),
     "detector": st.lists(table_of(config.Detector), max_size=2),
@@ -520,3 +638,21 @@ def test_every_url_that_is_accepted_is_one_for_the_data_base_library(url):
         assert address.drivername in {"mysql+mysqldb", "mariadb+mysqldb"}
         assert address.host
         assert address.database
+
+
+@pytest.mark.parametrize(
+    ("sections", "address"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"web": {"host": "::1", "port": 9000}}, "http://[::1]:9000"),
+        ({"web": {"https": True, "host": "hydra.example"}}, "https://hydra.example:8000"),
+        ({"mail": MAIL | {"address": "https://hydra.example"}}, "https://hydra.example"),
+    ],
+)
+def test_the_address_of_the_pages_is_told_by_what_the_file_says_of_them(sections, address):
+    assert config.read({"beam": FIXED, **sections}, HOME).pages_address() == address
+
+
+def test_pages_that_listen_everywhere_are_found_by_the_host_s_name():
+    everywhere = "0.0.0.0"  # noqa: S104  nothing is bound
+    assert everywhere not in config.read({"beam": FIXED, "web": {"host": everywhere}}, HOME).pages_address()

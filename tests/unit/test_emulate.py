@@ -23,7 +23,7 @@ from hydrad.errors import ConfigurationError
 from hydrad.sim import effects, hall, ink
 from hydrad.sim import frames as drawn_frames
 from hydrad.sim.faults import FAULTS, Fault
-from hydrad.train.emulation import emulate, frames, kinds, panels, regions, strikes
+from hydrad.train.emulation import emulate, frames, kinds, panels, regions, scale, strikes
 from hydrad.train.emulation.emulate import Emulator, Struck
 from hydrad.train.emulation.heights import Heights
 
@@ -148,7 +148,6 @@ def test_an_emulated_dead_board_is_nearly_the_real_one(tmp_path: Path) -> None:
     small = Preparation(width=128, height=128)
     hottest = int(hall.counts(plot, seed=1)[0].argmax())
     shown = panels.read(before)
-    rescaled = 0
     for n, mask in enumerate(masks):
         assert np.array_equal(places[n], np.flatnonzero(mask))
         fault = Fault("dead_board", at=plot, where=n)
@@ -160,13 +159,86 @@ def test_an_emulated_dead_board_is_nearly_the_real_one(tmp_path: Path) -> None:
         seen = np.asarray(Image.fromarray(mask.view(np.uint8) * 255).resize((128, 128), Image.Resampling.BOX)) > 0
         after = difference(prepare(real, small), prepare(struck.pixels, small))
         if effects.touched(hall.PLOTS[plot], fault)[0].reshape(-1)[hottest]:
-            rescaled += 1  # the palette ends at the hottest straw: without it every other one takes another colour
-            continue
+            continue  # the palette ends at the hottest straw: without it every other one takes another colour
         assert after[seen].mean() < 0.5
         assert after[~seen].mean() < 0.1
         assert full[~mask].mean() < 0.2
         assert (struck.touched ^ mask).sum() < 0.05 * mask.sum()  # straws that are dead already
-    assert rescaled <= 1
+
+
+@pytest.mark.parametrize(("plot", "seed"), [("CDC_occupancy", 1), ("CDC_occupancy", 9004), ("FDC_occupancy", 1)])
+def test_without_the_fullest_bin_the_scale_ends_elsewhere(tmp_path: Path, plot: str, seed: int) -> None:
+    drawn, masks = boards(plot)
+    emulator = Emulator(spec("dead_region", map=saved(tmp_path, drawn)))
+    before = good(plot, seed)
+    kind = hall.PLOTS[plot]
+    most = [int(counts.max()) for counts in hall.counts(plot, seed=seed)]
+    tried = 0
+    for n, mask in enumerate(masks):
+        fault = Fault("dead_board", at=plot, where=n)
+        after = [int(counts.max()) for counts in hall.counts(plot, seed=seed, faults=[fault])]
+        panel = next((p for p, (one, other) in enumerate(zip(most, after, strict=True)) if other < 0.975 * one), None)
+        if panel is None:
+            continue
+        tried += 1
+        real = hall.render(plot, seed=seed, faults=[fault])
+        struck = emulator(before, np.random.default_rng(n), turn=n)
+        assert (struck.touched & ~mask).sum() == 0
+        frame = drawn_frames.frames(kind)[panel]
+        beside = np.zeros(mask.shape, np.bool_)
+        beside[frame.top + 30 : frame.bottom - 30, frame.left + 30 : frame.right - 30] = True
+        beside &= ~mask
+        moved, meant = (
+            (pixels[beside].astype(np.float64) - before[beside]).mean(axis=0) for pixels in (struck.pixels, real)
+        )
+        assert np.abs(meant).max() > 0.3
+        assert np.abs(moved - meant).max() < 0.5 * np.abs(meant).max()
+        outside = ~within_frames(plot)
+        assert np.array_equal(struck.pixels[outside], before[outside])
+    assert tried
+
+
+def test_a_picture_is_redrawn_as_if_its_fullest_bin_had_counted_more_or_less() -> None:
+    before = good("CDC_occupancy")
+    shown = panels.read(before)
+    frame = shown[0].frame
+    inner = hall.marked("CDC_occupancy", Fault("dead_board", at="CDC_occupancy", where=0))
+    blues = []
+    for seed in range(12):
+        after = scale.redrawn(before, shown, np.random.default_rng(seed))
+        assert after is not None
+        assert np.array_equal(after, scale.redrawn(before, shown, np.random.default_rng(seed)))
+        outside = np.ones(before.shape[:2], np.bool_)
+        outside[frame.inside.window] = False
+        assert np.array_equal(after[outside], before[outside])
+        for box in frame.boxes:
+            assert np.array_equal(after[box.window], before[box.window])
+        blues.append(float(after[inner][:, 2].mean() - before[inner][:, 2].mean()))  # yellow turns white
+    assert min(blues) < -4
+    assert max(blues) > 4
+
+
+def test_what_has_no_colour_bar_is_not_redrawn() -> None:
+    for picture in (good("CDC_time"), digit()):
+        assert scale.redrawn(picture, panels.read(picture), np.random.default_rng(1)) is None
+
+
+def test_where_another_bin_is_as_full_the_scale_stays(tmp_path: Path) -> None:
+    plot = "CDC_occupancy"
+    drawn, masks = boards(plot)
+    emulator = Emulator(spec("dead_region", map=saved(tmp_path, drawn)))
+    for n in range(8, 146, 23):
+        struck = emulator(good(plot), np.random.default_rng(n), turn=n)
+        assert np.array_equal(struck.pixels[~masks[n]], good(plot)[~masks[n]])
+
+
+def test_a_picture_without_a_colour_bar_changes_only_where_it_is_struck() -> None:
+    rng = np.random.default_rng(1)
+    picture = rng.integers(0, 200, (60, 80, 3)).astype(np.uint8)
+    picture[20:30, 20:30] = (255, 240, 0)
+    struck = emulate.strike(picture, spec("dead_region", boxes=[(0.2, 0.3, 0.4, 0.6)]), rng)
+    assert struck.touched.any()
+    assert np.array_equal(struck.pixels[~struck.touched], picture[~struck.touched])
 
 
 def test_a_map_of_another_size_and_in_another_format_strikes_the_same_places(tmp_path: Path) -> None:

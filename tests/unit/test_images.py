@@ -18,19 +18,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngInfo
 
-from hydrad import images
+from hydrad import image_files, images
+from hydrad.endings import measure
 from hydrad.errors import UnfinishedImage, UnreadableImage
-from hydrad.images import ImageReader, decode, read
+from hydrad.image_files import ImageReader, read
+from hydrad.images import image_of, picture_of, pixels_of
 
 RED = (200, 30, 40)
 SIZE = (23, 17)  # width, height
+PLOT = "CDC_occupancy"
 
 
 def encoded(image: Image.Image, kind: str, **how: Any) -> bytes:
     buffer = BytesIO()
     image.save(buffer, kind, **how)
     return buffer.getvalue()
+
+
+def noted(key: str, text: str) -> PngInfo:
+    info = PngInfo()
+    info.add_text(key, text)
+    return info
 
 
 def ramp(mode: str = "RGB") -> Image.Image:
@@ -93,11 +103,15 @@ def test_a_whole_image_becomes_rgb_of_its_size(kind: str) -> None:
     data = WHOLE[kind]
     with Image.open(BytesIO(data)) as image:
         width, height = image.size
-    picture = decode(data)
-    assert picture.pixels.shape == (height, width, 3)
-    assert picture.pixels.dtype == np.uint8
-    assert picture.pixels.flags.c_contiguous
-    assert not picture.pixels.flags.writeable
+    pixels = pixels_of(data)
+    assert pixels.shape == (height, width, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    assert not pixels.flags.writeable
+    assert image_of(data).mode == "RGB"
+    assert np.array_equal(np.asarray(image_of(data)), pixels)
+    picture = picture_of(data)
+    assert (picture.width, picture.height) == (width, height)
     assert picture.format == kind.partition(" ")[0]
     assert picture.data is data
     assert picture.sha256 == hashlib.sha256(data).hexdigest()
@@ -108,7 +122,7 @@ def test_no_beginning_of_an_image_passes_for_the_image(kind: str) -> None:
     data = WHOLE[kind]
     for length in range(len(data)):
         with pytest.raises(UnfinishedImage):
-            decode(data[:length])
+            picture_of(data[:length])
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -116,25 +130,25 @@ def test_an_image_whose_end_is_still_zeros_is_unfinished(kind: str) -> None:
     data = WHOLE[kind]
     for written in range(len(data) - 1):
         with pytest.raises(UnfinishedImage):
-            decode(data[:written] + bytes(len(data) - written))
+            picture_of(data[:written] + bytes(len(data) - written))
 
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_what_lies_behind_the_end_is_no_fault(kind: str) -> None:
     data = WHOLE[kind]
-    assert np.array_equal(decode(data + b"left by a longer file").pixels, decode(data).pixels)
+    assert np.array_equal(pixels_of(data + b"left by a longer file"), pixels_of(data))
 
 
 def test_pixels_come_out_as_they_went_in() -> None:
-    assert np.array_equal(decode(WHOLE["png"]).pixels, np.asarray(ramp()))
-    assert decode(adam7()).pixels[:, :, 1].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert np.array_equal(pixels_of(WHOLE["png"]), np.asarray(ramp()))
+    assert pixels_of(adam7())[:, :, 1].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
 def test_transparency_is_laid_on_white() -> None:
     clear = np.zeros((4, 4, 4), np.uint8)
     clear[0, 0] = (*RED, 255)
     clear[0, 1] = (0, 0, 0, 128)
-    pixels = decode(encoded(Image.fromarray(clear, "RGBA"), "PNG")).pixels
+    pixels = pixels_of(encoded(Image.fromarray(clear, "RGBA"), "PNG"))
     assert tuple(pixels[0, 0]) == RED
     assert tuple(pixels[0, 1]) == (127, 127, 127)
     assert (pixels[1:] == 255).all()
@@ -149,32 +163,32 @@ def test_transparent_colours_of_palettes_greys_and_plain_rgb_are_white() -> None
         encoded(palette, "PNG", transparency=b"\xff\x00"),
         encoded(palette, "GIF", transparency=1),
     ):
-        pixels = decode(data).pixels
+        pixels = pixels_of(data)
         assert tuple(pixels[0, 0]) == RED
         assert tuple(pixels[0, 1]) == (255, 255, 255)
-    grey = decode(png(2, 1, 8, 0, b"\0\x07\x08", chunk(b"tRNS", b"\0\x08"))).pixels
+    grey = pixels_of(png(2, 1, 8, 0, b"\0\x07\x08", chunk(b"tRNS", b"\0\x08")))
     assert grey[0, :, 0].tolist() == [7, 255]
-    deep = decode(png(2, 1, 16, 0, b"\0\x20\x20\x10\x10", chunk(b"tRNS", b"\x10\x10"))).pixels
+    deep = pixels_of(png(2, 1, 16, 0, b"\0\x20\x20\x10\x10", chunk(b"tRNS", b"\x10\x10")))
     assert deep[0, :, 0].tolist() == [0x20, 255]
-    colour = decode(png(2, 1, 8, 2, b"\0\1\2\3\4\5\6", chunk(b"tRNS", b"\0\4\0\5\0\6"))).pixels
+    colour = pixels_of(png(2, 1, 8, 2, b"\0\1\2\3\4\5\6", chunk(b"tRNS", b"\0\4\0\5\0\6")))
     assert colour[0].tolist() == [[1, 2, 3], [255, 255, 255]]
-    grey_alpha = decode(png(2, 1, 8, 4, b"\0\x50\xff\x50\x00")).pixels
+    grey_alpha = pixels_of(png(2, 1, 8, 4, b"\0\x50\xff\x50\x00"))
     assert grey_alpha[0, :, 0].tolist() == [0x50, 255]
 
 
 def test_sixteen_bits_of_grey_are_scaled_not_cut_off() -> None:
     deep = np.array([[0, 257, 32896, 65535]], np.uint16)
-    assert decode(encoded(Image.fromarray(deep), "PNG")).pixels[0, :, 0].tolist() == [0, 1, 128, 255]
+    assert pixels_of(encoded(Image.fromarray(deep), "PNG"))[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
 def test_one_bit_is_black_and_white() -> None:
     bits = Image.new("1", (2, 1))
     bits.putpixel((1, 0), 1)
-    assert decode(encoded(bits, "PNG")).pixels[0].tolist() == [[0, 0, 0], [255, 255, 255]]
+    assert pixels_of(encoded(bits, "PNG"))[0].tolist() == [[0, 0, 0], [255, 255, 255]]
 
 
 def test_the_colours_of_a_cmyk_jpeg_are_not_inverted() -> None:
-    red = decode(encoded(Image.new("RGB", SIZE, (250, 0, 0)).convert("CMYK"), "JPEG", quality=95)).pixels
+    red = pixels_of(encoded(Image.new("RGB", SIZE, (250, 0, 0)).convert("CMYK"), "JPEG", quality=95))
     assert red[..., 0].min() > 200
     assert red[..., 1:].max() < 50
 
@@ -182,20 +196,39 @@ def test_the_colours_of_a_cmyk_jpeg_are_not_inverted() -> None:
 def test_of_an_animation_the_first_frame_counts() -> None:
     frames = [Image.new("RGB", SIZE, colour) for colour in (RED, (0, 255, 0))]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert tuple(decode(data).pixels[0, 0]) == RED
+    assert tuple(pixels_of(data)[0, 0]) == RED
 
 
 def test_equal_pixels_have_equal_sums_however_they_are_encoded() -> None:
-    hard, soft = (decode(encoded(ramp(), "PNG", compress_level=level)) for level in (9, 1))
+    hard, soft = (picture_of(encoded(ramp(), "PNG", compress_level=level)) for level in (9, 1))
     assert hard.sha256 != soft.sha256
-    assert hard.pixels_sha256 == soft.pixels_sha256
-    assert decode(encoded(ramp().transpose(Image.Transpose.FLIP_TOP_BOTTOM), "PNG")).pixels_sha256 != hard.pixels_sha256
+    assert hard.pixels_digest == soft.pixels_digest
+    assert (
+        picture_of(encoded(ramp().transpose(Image.Transpose.FLIP_TOP_BOTTOM), "PNG")).pixels_digest
+        != hard.pixels_digest
+    )
 
 
 def test_the_same_bytes_in_another_shape_are_another_picture() -> None:
-    wide, tall = (decode(encoded(Image.new("RGB", size, RED), "PNG")) for size in ((6, 2), (2, 6)))
-    assert wide.pixels.tobytes() == tall.pixels.tobytes()
-    assert wide.pixels_sha256 != tall.pixels_sha256
+    wide, tall = (encoded(Image.new("RGB", size, RED), "PNG") for size in ((6, 2), (2, 6)))
+    assert pixels_of(wide).tobytes() == pixels_of(tall).tobytes()
+    assert picture_of(wide).pixels_digest != picture_of(tall).pixels_digest
+
+
+def test_a_picture_is_the_same_whatever_its_file_holds_beside_its_colours() -> None:
+    image = ramp()
+    alike = [
+        encoded(image, "PNG"),
+        encoded(image.convert("RGBA"), "PNG"),
+        encoded(image, "PNG", pnginfo=noted("taken", "at night")),
+        encoded(image.quantize(256, dither=Image.Dither.NONE).convert("RGB"), "PNG"),
+    ]
+    first, clear, noted_, fewer = (picture_of(data) for data in alike)
+    assert first.pixels_digest == clear.pixels_digest == noted_.pixels_digest
+    assert (fewer.pixels_digest == first.pixels_digest) == np.array_equal(pixels_of(alike[3]), pixels_of(alike[0]))
+    one = pixels_of(alike[0]).copy()
+    one[-1, -1, 2] ^= 1
+    assert picture_of(encoded(Image.fromarray(one), "PNG")).pixels_digest != first.pixels_digest
 
 
 @pytest.mark.parametrize(
@@ -212,7 +245,7 @@ def test_the_same_bytes_in_another_shape_are_another_picture() -> None:
 )
 def test_what_is_no_image_is_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableImage, match="no PNG, JPEG or GIF"):
-        decode(data)
+        picture_of(data)
 
 
 def test_a_wrong_checksum_is_not_mended_by_waiting() -> None:
@@ -220,7 +253,7 @@ def test_a_wrong_checksum_is_not_mended_by_waiting() -> None:
         data = bytearray(WHOLE["png"])
         data[place] ^= 1
         try:
-            decode(bytes(data))
+            picture_of(bytes(data))
         except UnreadableImage:
             continue
         except UnfinishedImage:
@@ -241,29 +274,29 @@ def test_a_complete_png_in_which_rows_are_missing_is_unreadable(depth: int, colo
         columns = len(range(left, width, across))
         if columns:
             rows += (b"\0" + b"\xa5" * ((columns * channels * depth + 7) // 8)) * len(range(top, height, down))
-    assert decode(png(width, height, depth, colour, rows, interlace=interlace)).pixels.shape == (6, 5, 3)
+    assert pixels_of(png(width, height, depth, colour, rows, interlace=interlace)).shape == (6, 5, 3)
     black = bytes(len(rows))
-    assert decode(png(width, height, depth, colour, black, interlace=interlace)).pixels.shape == (6, 5, 3)
+    assert pixels_of(png(width, height, depth, colour, black, interlace=interlace)).shape == (6, 5, 3)
     for length in range(len(rows)):
         for some in (rows[:length], black[:length]):
             with pytest.raises(UnreadableImage):
-                decode(png(width, height, depth, colour, some, interlace=interlace))
+                picture_of(png(width, height, depth, colour, some, interlace=interlace))
 
 
 def test_a_complete_gif_whose_codes_stop_early_is_unreadable() -> None:
     codes = 4 | 1 << 3 | 5 << 6  # clear, pixel of colour 1, stop: three bits each
     gif = b"GIF89a\2\0\2\0\x80\0\0" + bytes(6) + b",\0\0\0\0\2\0\2\0\0" + b"\2\2" + codes.to_bytes(2, "little") + b"\0;"
     with pytest.raises(UnreadableImage, match="cannot be decoded"):
-        decode(gif)
+        picture_of(gif)
 
 
 def test_files_without_a_picture_in_them_are_unreadable() -> None:
     header = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0))
     for data in (header + chunk(b"IEND", b""), b"\xff\xd8\xff\xd9", b"GIF89a\x01\0\x01\0\0\0\x01;"):
         with pytest.raises(UnreadableImage):
-            decode(data)
+            picture_of(data)
     with pytest.raises(UnreadableImage, match="0 × 4 pixels"):
-        decode(png(0, 4, 8, 0, b""))
+        picture_of(png(0, 4, 8, 0, b""))
 
 
 @pytest.mark.parametrize("kind", ["png", "gif", "jpeg"])
@@ -272,21 +305,21 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(
 ) -> None:
     width, height = SIZE
     data = WHOLE[kind]
-    assert decode(data, max_pixels=width * height).pixels.size
-    monkeypatch.setattr(images, "_pixels", lambda *_: pytest.fail("was decoded"))
+    assert pixels_of(data, max_pixels=width * height).size
+    monkeypatch.setattr(images, "_decoded", lambda *_: pytest.fail("was decoded"))
     with pytest.raises(UnreadableImage, match="23 × 17 pixels are more than the 390 allowed"):
-        decode(data, max_pixels=width * height - 1)
+        picture_of(data, max_pixels=width * height - 1)
 
 
 def test_a_bomb_goes_off_in_no_format() -> None:
     bomb = png(60_000, 60_000, 8, 0, b"")
     with pytest.raises(UnreadableImage, match="60000 × 60000"):
-        decode(bomb)
+        picture_of(bomb)
     gif = bytearray(WHOLE["gif"])
     start = gif.index(b"\x2c")
     gif[start + 5 : start + 9] = struct.pack("<HH", 65_535, 65_535)
     with pytest.raises(UnreadableImage, match="65535 × 65535"):
-        decode(bytes(gif))
+        picture_of(bytes(gif))
 
 
 def test_pillow_is_never_told_to_load_torn_files() -> None:
@@ -305,10 +338,10 @@ def test_no_damage_raises_anything_but_an_image_error(kind: str, places: list[tu
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            picture = decode(bytes(data), max_pixels=1_000_000)
+            pixels = pixels_of(bytes(data), max_pixels=1_000_000)
         except (UnfinishedImage, UnreadableImage):
             return
-    assert picture.pixels.ndim == 3
+    assert pixels.ndim == 3
 
 
 @settings(max_examples=200, deadline=None)
@@ -326,7 +359,7 @@ def test_no_well_formed_nonsense_raises_anything_but_an_image_error(
     nonsense = struct.pack(">II", header[0] % 9 + 1, header[1] % 9 + 1) + header[8:]
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", nonsense) + chunk(name, body)
     try:
-        decode(data + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+        picture_of(data + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     except UnreadableImage:
         return
 
@@ -334,12 +367,12 @@ def test_no_well_formed_nonsense_raises_anything_but_an_image_error(
 async def test_the_reader_reads_a_file_in_a_thread_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
     monkeypatch.setattr(
-        images, "decode", lambda data, **how: threads.append(threading.current_thread().name) or decode(data, **how)
+        images, "measure", lambda data: threads.append(threading.current_thread().name) or measure(data)
     )
     path = tmp_path / "CDC.txt"
     path.write_bytes(WHOLE["png"])
     with ImageReader() as reader:
-        picture = await reader(path)
+        picture = await reader(path, PLOT)
     assert picture.data == WHOLE["png"]
     assert threads[0].startswith("decode")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
@@ -349,22 +382,22 @@ async def test_the_reader_follows_a_link_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(WHOLE["gif"])
     (tmp_path / "link.png").symlink_to("a")
     with ImageReader() as reader:
-        assert (await reader(tmp_path / "link.png")).format == "gif"
+        assert (await reader(tmp_path / "link.png", PLOT)).format == "gif"
 
 
 async def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with ImageReader() as reader:
         with pytest.raises(FileNotFoundError):
-            await reader(tmp_path / "gone.png")
+            await reader(tmp_path / "gone.png", PLOT)
         (tmp_path / "link.png").symlink_to("nowhere")
         with pytest.raises(FileNotFoundError):
-            await reader(tmp_path / "link.png")
+            await reader(tmp_path / "link.png", PLOT)
 
 
 async def test_an_empty_file_is_unfinished(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     with ImageReader() as reader, pytest.raises(UnfinishedImage, match="empty"):
-        await reader(tmp_path / "a.png")
+        await reader(tmp_path / "a.png", PLOT)
 
 
 async def test_pipes_sockets_folders_and_devices_are_no_files(tmp_path: Path) -> None:
@@ -374,7 +407,7 @@ async def test_pipes_sockets_folders_and_devices_are_no_files(tmp_path: Path) ->
         listening.bind(str(tmp_path / "s.png"))
         for path in (tmp_path / "pipe.png", tmp_path / "folder.png", tmp_path / "s.png", Path("/dev/zero")):
             with pytest.raises(UnreadableImage, match="no regular file"):
-                await reader(path)
+                await reader(path, PLOT)
 
 
 async def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
@@ -382,13 +415,13 @@ async def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
     path.write_bytes(WHOLE["png"])
     os.truncate(path, 2**40)  # a hole, no terabyte
     with ImageReader() as reader, pytest.raises(UnreadableImage, match=f"{2**40} bytes are more than the {64 * 2**20}"):
-        await reader(path)
+        await reader(path, PLOT)
     with ImageReader(max_bytes=len(WHOLE["png"])) as reader:
         path.write_bytes(WHOLE["png"])
-        assert await reader(path)
+        assert await reader(path, PLOT)
         path.write_bytes(WHOLE["png"] + b"x")
         with pytest.raises(UnreadableImage):
-            await reader(path)
+            await reader(path, PLOT)
 
 
 @pytest.mark.parametrize("how", ["grows", "shrinks", "is written anew", "is touched"])
@@ -399,7 +432,7 @@ def test_a_file_that_changes_while_it_is_read_is_unfinished(
     data = WHOLE["png"]
     path.write_bytes(data)
     os.utime(path, ns=(1, 1))
-    all_of_it = images._all
+    all_of_it = image_files._all
 
     def meanwhile(file: Any, size: int) -> bytes:
         content = all_of_it(file, size)
@@ -415,7 +448,7 @@ def test_a_file_that_changes_while_it_is_read_is_unfinished(
                 path.touch()
         return content
 
-    monkeypatch.setattr(images, "_all", meanwhile)
+    monkeypatch.setattr(image_files, "_all", meanwhile)
     with pytest.raises(UnfinishedImage, match="changed while it was read"):
         read(path)
 
@@ -424,11 +457,11 @@ def test_a_file_renamed_over_while_it_is_read_is_still_whole(tmp_path: Path, mon
     path = tmp_path / "a.png"
     path.write_bytes(WHOLE["png"])
     (tmp_path / "next").write_bytes(WHOLE["gif"])
-    all_of_it = images._all
+    all_of_it = image_files._all
 
     def meanwhile(file: Any, size: int) -> bytes:
         (tmp_path / "next").rename(path)
         return all_of_it(file, size)
 
-    monkeypatch.setattr(images, "_all", meanwhile)
+    monkeypatch.setattr(image_files, "_all", meanwhile)
     assert read(path) == WHOLE["png"]

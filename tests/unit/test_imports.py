@@ -26,6 +26,15 @@ HEAVY = {
     "alembic",
     "MySQLdb",
     "PIL",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "jinja2",
+    "bokeh",
+    "argon2",
+    "httpx",
+    "prometheus_client",
+    "phoebusgen",
 }
 TEXTS = {".py", ".html", ".js", ".css", ".svg", ".toml", ".mako", ".txt", ".md"}
 # A hall is data: its name and its experiments' stand in hydra.toml and in the docs.

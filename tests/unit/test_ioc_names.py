@@ -10,7 +10,22 @@ from hypothesis import strategies as st
 
 from hydrad.ioc.names import HALL, LONGEST, Names, part, within
 
-LEAVES = ("STATUS", "CONF", "CLASS", "MSG", "AGE", "RUN", "NBAD", "ONDELAY", "OFFDELAY", "ENABLE", "SHELVE", "PLOT")
+LEAVES = (
+    "STATUS",
+    "CONF",
+    "CLASS",
+    "MSG",
+    "AGE",
+    "RUN",
+    "NBAD",
+    "ONDELAY",
+    "OFFDELAY",
+    "ONWINDOW",
+    "OFFWINDOW",
+    "ENABLE",
+    "SHELVE",
+    "PLOT",
+)
 HALLS_OWN = (*HALL - {"BEAM", "DB", "MODEL"}, "BEAM:CURRENT", "BEAM:STATE", "BEAM:MIN", "DB:STATUS", "MODEL:STATUS")
 prefixes = st.from_regex(r"\A[A-Z0-9_:]{1,20}\Z")
 mirrors = st.one_of(st.just(""), st.from_regex(r"\A[A-Za-z0-9_:]{1,40}\Z"))

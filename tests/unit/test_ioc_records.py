@@ -45,7 +45,7 @@ class Ear:
         self.mask = mask
         self.heard: list[tuple[object, Alarm]] = []
         self._record = record
-        record.listeners = (self,)
+        record.hear(self)
 
     def news(self, encoded: Encoded) -> None:
         assert encoded is not None
@@ -159,7 +159,8 @@ def test_the_archiver_s_dead_band_is_its_own() -> None:
     record.post(0.0, 1.0)
     value, archive = Ear(record, Event.VALUE), None
     archive = Ear(record, Event.LOG)
-    record.listeners = (value, archive)
+    for one in (value, archive):
+        record.hear(one)
     for number in (1.0, 2.0, 20.0):
         record.post(number, 1.0)
     assert (len(value.heard), len(archive.heard)) == (3, 1)
@@ -168,9 +169,9 @@ def test_the_archiver_s_dead_band_is_its_own() -> None:
 def test_an_alarm_is_unacknowledged_until_somebody_acknowledges_it() -> None:
     record = four()
     record.post(2, 1.0)
-    record.acknowledge_alarm(severity=MAJOR)  # the INVALID from before the first value is still to be acknowledged
-    assert record.acks is INVALID
-    record.acknowledge_alarm(severity=INVALID)
+    record.acknowledge_alarm(severity=MINOR)  # somebody saw an older, lesser alarm
+    assert record.acks is MAJOR
+    record.acknowledge_alarm(severity=MAJOR)
     assert record.acks is NONE
     record.post(0, 1.0)
     record.post(1, 1.0)
@@ -253,35 +254,47 @@ def test_text_is_cut_between_characters_and_ends_in_zero(text: str) -> None:
 
 
 def test_what_cannot_be_read_says_so() -> None:
-    for record, number in ((String("R", "r"), 6), (Text("R", "r"), 20), (analog(), 39), (analog(), 35)):
+    line = String("R", "r")
+    line.post("no number", 1.0)
+    for record, number in ((line, 6), (line, 20), (analog(), 39), (analog(), 35)):
         with pytest.raises(Untranslatable):
             encode(record, number)
+
+
+def test_text_is_read_as_numbers_where_that_means_something() -> None:
+    line, text = String("R", "r"), Text("R", "r")
+    for spelt, number in (("12.5", 12.5), ("", 0.0)):
+        line.post(spelt, 1.0)
+        assert encode(line, Dbr.DOUBLE) == (struct.pack(">d", number), 1)
+    text.post("ab", 1.0)
+    assert encode(text, Dbr.LONG) == (struct.pack(">iii", 97, 98, 0), 3)
 
 
 def test_alarm_handlers_can_read_what_is_to_be_acknowledged() -> None:
     record = four()
     record.post(2, 1.0)
     status, severity, ackt, acks, value = struct.unpack(">hhHH40s", encode(record, STSACK_STRING)[0])
-    assert (status, severity, ackt, acks) == (Condition.STATE, MAJOR, 1, INVALID)
-    assert value.rstrip(b"\0") == b""
+    assert (status, severity, ackt, acks) == (Condition.STATE, MAJOR, 1, MAJOR)
+    assert value.rstrip(b"\0") == b"C"
     assert encode(record, CLASS_NAME)[0].rstrip(b"\0") == b"mbbi"
 
 
 @pytest.mark.parametrize(
-    ("number", "payload", "value"),
+    ("number", "payload", "count", "value"),
     [
-        (Dbr.STRING, b"abc\0xyz", "abc"),
-        (Dbr.SHORT, b"\xff\xff", -1),
-        (Dbr.ENUM, b"\0\7", 7),
-        (Dbr.CHAR, b"\7", 7),
-        (Dbr.CHAR, b"abc\0", "abc"),
-        (Dbr.LONG, b"\0\0\1\0", 256),
-        (Dbr.DOUBLE, struct.pack(">d", 2.5), 2.5),
-        (Dbr.FLOAT, struct.pack(">f", 2.5), 2.5),
+        (Dbr.STRING, b"abc\0xyz", 1, "abc"),
+        (Dbr.SHORT, b"\xff\xff", 1, -1),
+        (Dbr.ENUM, b"\0\7", 1, 7),
+        (Dbr.CHAR, b"\7\0\0\0\0\0\0\0", 1, 7),
+        (Dbr.CHAR, b"abc\0", 4, "abc"),
+        (Dbr.CHAR, b"abcdefgh", 3, "abc"),
+        (Dbr.LONG, b"\0\0\1\0", 1, 256),
+        (Dbr.DOUBLE, struct.pack(">d", 2.5), 1, 2.5),
+        (Dbr.FLOAT, struct.pack(">f", 2.5), 1, 2.5),
     ],
 )
-def test_a_put_is_understood_in_every_type(number: int, payload: bytes, value: object) -> None:
-    assert received(number, payload) == value
+def test_a_put_is_understood_in_every_type(number: int, payload: bytes, count: int, value: object) -> None:
+    assert received(number, payload, count) == value
 
 
 @pytest.mark.parametrize(("number", "payload"), [(Dbr.DOUBLE, b""), (Dbr.LONG, b"\0"), (20, b"\0" * 24), (35, b"\0\0")])

@@ -19,9 +19,9 @@ from sqlalchemy import update
 
 from hydrad import cli
 from hydrad.domain import Meaning
-from hydrad.store.defining import Hand, why_not
 from hydrad.store.images import ImageFolder
-from hydrad.store.labelling import LabelledImage, definitions_of, history, labelled, tallies
+from hydrad.store.labels.defining import Hand, why_not
+from hydrad.store.labels.labelling import LabelledImage, definitions_of, history, labelled, tallies
 from hydrad.store.queries import Store
 from hydrad.store.tables import images
 from hydrad.verbs import bringing, label_table, leaving

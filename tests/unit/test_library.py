@@ -15,10 +15,10 @@ from classify_world import Hall, brightness_bundle, picture, serving
 from hydrad import library as under_test
 from hydrad.errors import BundleError, StoreAway, TryAgain
 from hydrad.library import Library
-from hydrad.store import registry
-from hydrad.store.journal import Journal
+from hydrad.store.models import registry
+from hydrad.store.models.registry import Place, Who
+from hydrad.store.outbox.journal import Journal
 from hydrad.store.queries import Store
-from hydrad.store.registry import Place, Who
 from hydrad.store.tables import ModelState
 
 ANA = Who("ana", "counting-3", "cli")

@@ -14,7 +14,7 @@ from store_world import entry_of, later, verdict_of
 
 from hydrad.cli import main
 from hydrad.domain import Health
-from hydrad.store import registry
+from hydrad.store.models import registry
 from hydrad.store.packing import Parcel
 from hydrad.store.queries import Store
 from hydrad.store.rows import Heartbeat

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import conftest
+RULE = Path(__file__).parents[1] / "conftest.py"  # by its path: other folders have modules of that name
 
 TESTS = """
 import asyncio, subprocess, threading, time
@@ -44,12 +44,12 @@ def test_tidies_up_for_all():
 
 
 def test_who_leaves_something_behind_is_named(tmp_path):
-    rule = Path(conftest.__file__).read_text(encoding="utf-8")
+    rule = RULE.read_text(encoding="utf-8")
     (tmp_path / "conftest.py").write_text(rule.replace("GRACE_S = 5.0", "GRACE_S = 0.5"), encoding="utf-8")
     (tmp_path / "test_leaks.py").write_text(TESTS, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rE", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-rE", "-p", "no:cacheprovider", "--color", "no", str(tmp_path)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -62,5 +62,5 @@ def test_who_leaves_something_behind_is_named(tmp_path):
         ("test_leaves_a_process", "processes"),
         ("test_leaves_a_process_that_ended_unheard", "processes"),
         ("test_leaves_a_task", "tasks"),
-    ]
+    ], ran.stdout + ran.stderr
     assert "8 passed, 4 errors" in ran.stdout

@@ -13,7 +13,10 @@ from hydrad.oblivion import EVERY_S, Oblivion
 
 class Memory:
     def __init__(self):
-        self.away, self.forgotten = True, []
+        self.away, self.forgotten, self.known = True, [], {}
+
+    def seen(self, path):
+        return self.known.get(path)
 
     async def forget(self, paths):
         if self.away:
@@ -33,6 +36,23 @@ async def test_gone_files_are_forgotten_together_and_after_all():
     memory.away = False
     await asyncio.sleep(3 * EVERY_S)
     assert memory.forgotten == [{"/a", "/b", "/c"}]
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@in_no_time
+async def test_a_file_that_came_again_meanwhile_and_was_dealt_with_is_not_forgotten():
+    memory = Memory()
+    memory.away = False
+    memory.known = {"/a": "as it was", "/b": "as it was"}
+    oblivion = Oblivion(memory)
+    task = asyncio.create_task(oblivion.run())
+    oblivion.add(["/a", "/b"])
+    await asyncio.sleep(EVERY_S / 2)
+    memory.known["/a"] = "as it came again"
+    await asyncio.sleep(EVERY_S)
+    assert memory.forgotten == [{"/b"}]
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

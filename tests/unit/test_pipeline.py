@@ -13,6 +13,7 @@ from fakes import (
     FakeClassifier,
     FakeDecoder,
     FakeLedger,
+    FakeRuns,
     FakeSink,
     FakeWatcher,
     arrival,
@@ -43,6 +44,7 @@ class House:
     def __init__(self, sinks=1):
         self.clock = Clock()
         self.decoder, self.classifier, self.beam = FakeDecoder(), FakeClassifier(), FakeBeam()
+        self.runs = FakeRuns()
         self.ledger, self.watcher = FakeLedger(), FakeWatcher()
         self.sinks = [FakeSink(f"sink {n}") for n in range(sinks)]
         self.roster = Roster(configuration(), self.classifier.card, Settings())
@@ -50,6 +52,7 @@ class House:
             decode=self.decoder,
             classifier=self.classifier,
             beam=self.beam,
+            runs=self.runs,
             roster=self.roster,
             sinks=self.sinks,
             ledger=self.ledger,
@@ -206,7 +209,7 @@ async def test_a_model_that_cannot_answer_gives_no_green_and_is_asked_again():
         house.classifier.says["odd"] = prediction("Good")
         await house.see("odd")
     assert house.sink.statuses() == ["GOOD", "UNKNOWN", "UNKNOWN", "GOOD"]
-    assert house.sink.told[1].reason == "the model m1 could not judge this image"
+    assert house.sink.told[1].reason == "the model m1 could not judge this image: golden outputs differ"
     assert house.ledger.outcomes() == ["judged", "judged", "unchanged", "unchanged"]
     assert house.ledger.entries[1][3] is None
     assert lines[0]["event"] == "image_not_classified"
@@ -228,11 +231,8 @@ async def test_a_plot_without_a_model_is_followed_and_nobody_is_asked():
 
 
 @in_no_time
-@pytest.mark.parametrize(
-    "fault", [UnfinishedImage("ends in the middle"), PermissionError(13, "Permission denied"), OSError(5, "I/O error")]
-)
-async def test_what_may_yet_become_an_image_is_looked_at_again_and_rejected_when_patience_ends(fault):
-    house = House()
+async def test_what_may_yet_become_an_image_is_looked_at_again_and_rejected_when_patience_ends():
+    house, fault = House(), UnfinishedImage("ends in the middle")
     async with house.running():
         young = house.write(fault, at_rest_s=4.9)
         await rest()
@@ -246,6 +246,41 @@ async def test_what_may_yet_become_an_image_is_looked_at_again_and_rejected_when
     assert (verdict, kept, heatmap, entry.sha256) == (None, None, None, None)
     assert entry.done_at == house.clock()
     assert house.sink.told == []
+
+
+@in_no_time
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (PermissionError(13, "Permission denied"), "[Errno 13] Permission denied"),
+        (OSError(5, "I/O error"), "[Errno 5] I/O error"),
+        (OSError(24, "Too many open files"), "[Errno 24] Too many open files"),
+        (MemoryError(), "not memory enough to open it"),
+    ],
+)
+async def test_what_may_not_be_read_is_pending_with_its_reason_until_it_may(fault, reason):
+    house = House()
+    async with house.running():
+        one = house.write(fault, at_rest_s=5.0)
+        await rest()
+        house.watcher.drop(*house.watcher.asked_again)
+        await rest()
+        assert house.watcher.asked_again == [one, one]
+        [(entry, *_)] = house.ledger.entries
+        assert (entry.outcome, entry.reason, entry.done_at) == ("pending", reason, None)
+        house.decoder.put(one.path, picture())
+        house.watcher.drop(one)
+    assert house.ledger.outcomes() == ["pending", "judged"]
+    assert house.sink.statuses() == ["GOOD"]
+
+
+@in_no_time
+async def test_what_was_handed_in_by_hand_and_may_not_be_read_is_rejected_when_patience_ends():
+    house = House()
+    async with house.running():
+        house.write(PermissionError(13, "Permission denied"), at_rest_s=5.0, submission=7)
+    assert house.ledger.outcomes() == ["rejected"]
+    assert house.watcher.asked_again == []
 
 
 @in_no_time
@@ -296,9 +331,12 @@ async def test_what_is_no_image_is_rejected_at_once_with_its_reason():
 async def test_a_file_that_vanished_is_accounted_for():
     house = House()
     async with house.running():
-        house.watcher.drop(arrival(name="gone.png"))
+        gone = arrival(name="gone.png")
+        house.watcher.drop(gone)
     [(entry, *_)] = house.ledger.entries
     assert (entry.outcome, entry.reason) == ("rejected", "gone before it could be read")
+    assert entry.gone
+    assert house.watcher.gone == [gone]
 
 
 @in_no_time

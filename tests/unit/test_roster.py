@@ -8,7 +8,7 @@ from fakes import LOST, NOON, OFF, ON, Clock, arrival, card, configuration, pict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydrad.domain import Cause, Change, Meaning, ModelCard, Severity, Status
+from hydrad.domain import SOME_RUN, Cause, Change, Meaning, ModelCard, Run, RunState, Severity, Status
 from hydrad.errors import ChangeRefused
 from hydrad.roster import Roster
 from hydrad.settings import Settings
@@ -24,6 +24,7 @@ class Hall:
         self.config = configuration(**tables)
         self.clock = Clock()
         self.beam = ON
+        self.run = SOME_RUN
         self.cards = {}
         self.settings = Settings()
         self.roster = Roster(self.config, self.card, self.settings)
@@ -33,7 +34,9 @@ class Hall:
     def card(self, plot):
         return self.cards.get(plot, card())
 
-    def image(self, label="Good", *, plot=PLOT, age_s=0.0, confidence=0.97, content=None, novelty=None, beam=None):
+    def image(
+        self, label="Good", *, plot=PLOT, age_s=0.0, confidence=0.97, content=None, novelty=None, beam=None, run=None
+    ):
         """Judge one image; a label of None is one that the model did not answer."""
         now = self.clock()
         shown = picture(f"{plot}{now}{age_s}" if content is None else content)
@@ -48,9 +51,11 @@ class Hall:
             beam=beam or self.beam,
             beam_now=self.beam,
             now=now,
+            run=run or self.run,
+            run_now=self.run,
         )
         if not verdict.superseded:
-            self.pixels[plot] = shown.pixels_sha256
+            self.pixels[plot] = shown.pixels_digest
         self.verdicts.append(verdict)
         return verdict
 
@@ -64,7 +69,7 @@ class Hall:
 
     def later(self, seconds, cause=Cause.CLOCK):
         """Let time pass; what that altered."""
-        return self.roster.look_again(self.beam, self.clock.advance(seconds), cause)
+        return self.roster.look_again(self.beam, self.clock.advance(seconds), cause, run=self.run)
 
     def change(self, key, value, *, plot=PLOT, detector=None, reason="", by="ana"):
         return self.roster.change(
@@ -383,7 +388,7 @@ def test_a_change_that_comes_too_late_is_none():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("detector", 1), ("thresholds", 1), ("model", 1), ("reason", 0), ("threshold.Bad", float("nan")), ("on_delay", 0)],
+    [("detector", 1), ("thresholds", 1), ("model", 1), ("reason", 2), ("threshold.Bad", float("nan")), ("on_delay", 0)],
 )
 def test_a_refused_change_changes_nothing(key, value):
     hall = Hall()
@@ -393,6 +398,219 @@ def test_a_refused_change_changes_nothing(key, value):
         hall.change(key, value)
     assert hall.roster.rules(PLOT) == before
     assert hall.later(0, Cause.CHANGE) == []
+
+
+# ---- runs ----------------------------------------------------------------------------------------------------------
+
+COSMIC = Run(RunState.RUNNING, 7, "cosmic", masked=True)
+PHYSICS = Run(RunState.RUNNING, 8, "physics")
+IDLE = Run(RunState.IDLE, 8, "physics")
+
+
+def test_a_masked_run_masks_what_alarms_and_after_it_an_alarm_needs_its_delay_anew():
+    hall = Hall()
+    hall.images("Bad", "Bad")
+    hall.run = COSMIC
+    [verdict] = hall.later(1)
+    assert (verdict.status, verdict.severity, verdict.bad_in_a_row) == (Status.OTHER, Severity.NO_ALARM, 0)
+    assert "run 7 is of type cosmic" in verdict.reason
+    assert hall.images("Bad", "Bad", "Good", "NoData") == ["OTHER", "OTHER", "GOOD", "OTHER"]
+    hall.run = replace(PHYSICS, since=hall.clock())
+    assert hall.later(1) == []
+    assert hall.images("Bad", "Bad") == ["SUSPECT", "BAD"]
+
+
+def test_the_first_good_image_of_a_masked_run_is_good_however_soon_it_comes():
+    hall = Hall()
+    hall.images("Bad", "Bad")
+    hall.run = COSMIC
+    assert hall.images("Good") == ["GOOD"]
+
+
+def test_an_alarm_from_before_a_short_masked_run_does_not_come_back_by_itself():
+    hall = Hall()
+    hall.images("Bad", "Bad")
+    hall.run = COSMIC
+    hall.later(1)
+    hall.restart()
+    hall.run = PHYSICS
+    assert hall.later(1) == []
+    assert hall.status == "OTHER"
+    assert statuses(hall.later(200)) == [(PLOT, "STALE")]
+
+
+def test_a_switched_off_plot_remembers_over_a_restart_that_a_masked_run_was():
+    hall = Hall()
+    hall.images("Bad", "Bad")
+    hall.change("enabled", 0)
+    hall.later(0)
+    hall.run = COSMIC
+    assert statuses(hall.later(1)) == [(PLOT, "DISABLED")]
+    assert hall.later(1) == []
+    hall.restart()
+    hall.run = PHYSICS
+    hall.clock.advance(1)
+    hall.change("enabled", 1)
+    assert statuses(hall.later(1)) == [(PLOT, "OTHER")]
+
+
+def test_an_image_of_an_earlier_run_counts_by_the_type_of_its_own_run():
+    hall = Hall()
+    hall.run = PHYSICS
+    assert hall.images("Bad", "Bad", "Bad", run=COSMIC) == ["OTHER"] * 3
+    hall.run = COSMIC
+    assert hall.images("Bad", run=PHYSICS) == ["OTHER"]  # it may not alarm while a masked run is going
+    hall.run = PHYSICS
+    assert hall.images("Bad") == ["SUSPECT"]
+
+
+def test_without_a_run_nothing_is_stale_and_nothing_old_is_good():
+    hall = Hall()
+    hall.images("Good")
+    hall.run = IDLE
+    assert hall.later(119) == []
+    [verdict] = hall.later(2)
+    assert verdict.status is Status.OTHER
+    assert verdict.reason == "no new image for 2 min, no run is going"
+    hall.run = replace(PHYSICS, since=hall.clock())
+    assert statuses(hall.later(1)) == [(PLOT, "OTHER")]  # said anew
+    assert hall.reason == "no new image for 2 min, a run has begun and its first image is awaited"
+    assert hall.later(119) == []
+    assert statuses(hall.later(2)) == [(PLOT, "STALE")]
+
+
+def test_an_alarm_outlives_the_time_between_two_runs():
+    hall = Hall()
+    hall.images("Bad", "Bad")
+    hall.run = IDLE
+    assert statuses(hall.later(200)) == [(PLOT, "OTHER")]
+    hall.run = PHYSICS
+    assert hall.images("Good", "Good") == ["BAD", "GOOD"]
+
+
+def test_the_newest_image_tells_the_run_where_no_pv_does():
+    hall = Hall()
+    assert hall.roster.newest_run() is None
+    hall.images("Good")
+    assert hall.roster.newest_run() == 111652
+
+
+# ---- floods --------------------------------------------------------------------------------------------------------
+
+
+def crowd(count, **tables):
+    """A hall whose CDC has so many good plots, of which more than three that alarm are a flood."""
+    hall = Hall(defaults={"flood_above": 3, "on_delay": 1, "off_delay": 1}, **tables)
+    for n in range(count):
+        hall.image("Good", plot=f"CDC_{n}")
+    return hall
+
+
+def turn(hall, label, *plots):
+    """The same label for each of these plots; the severities they get."""
+    hall.clock.advance(1)
+    return [hall.image(label, plot=f"CDC_{n}").severity.name for n in plots]
+
+
+def drowned(hall):
+    return {plot for plot in hall.roster if hall.roster.shown(plot).drowned}
+
+
+def test_plots_that_join_a_flood_are_shown_truly_and_have_no_alarm_of_their_own():
+    hall = crowd(8)
+    assert turn(hall, "Bad", 0, 1, 2, 3, 4) == ["MAJOR", "MAJOR", "MAJOR", "NO_ALARM", "NO_ALARM"]
+    shown = hall.roster.shown("CDC_4")
+    assert shown.status is Status.BAD
+    assert shown.reason == "Bad at 0.97, 1 in a row, beam 201 nA; part of the flood of detector CDC"
+    assert hall.later(1) == []
+    assert hall.image("Bad", plot="FDC_0").severity is Severity.MAJOR  # another detector's plots alarm as ever
+
+
+def test_a_flood_ends_at_half_and_what_is_still_faulty_alarms_by_itself():
+    hall = crowd(8)
+    turn(hall, "Bad", 0, 1, 2, 3, 4)
+    assert turn(hall, "Good", 0, 1, 2) == ["NO_ALARM"] * 3
+    assert drowned(hall) == {"CDC_3", "CDC_4"}  # two are left, more than half of three
+    assert turn(hall, "Good", 3) == ["NO_ALARM"]
+    [verdict] = hall.later(1)
+    assert (verdict.plot, verdict.status, verdict.severity) == ("CDC_4", Status.BAD, Severity.MAJOR)
+    assert "flood" not in verdict.reason
+    assert drowned(hall) == set()
+
+
+def test_a_plot_on_the_edge_of_a_flood_does_not_make_the_others_chatter():
+    hall = crowd(8)
+    turn(hall, "Bad", 0, 1, 2, 3)
+    for _ in range(5):
+        turn(hall, "Good", 3)
+        assert hall.later(1) == []
+        assert turn(hall, "Bad", 3) == ["NO_ALARM"]
+        assert hall.later(1) == []
+
+
+def test_minor_alarms_are_a_flood_of_their_own_and_drown_no_grave_one():
+    hall = crowd(12)
+
+    def doubt(*plots):
+        hall.clock.advance(1)
+        return [hall.image("Good", plot=f"CDC_{n}", confidence=0.5).severity.name for n in plots]
+
+    assert doubt(0, 1, 2, 3, 4) == ["MINOR", "MINOR", "MINOR", "NO_ALARM", "NO_ALARM"]
+    assert turn(hall, "Bad", 8, 9, 10, 11) == ["MAJOR", "MAJOR", "MAJOR", "NO_ALARM"]
+    assert turn(hall, "Bad", 0, 4) == ["NO_ALARM", "NO_ALARM"]  # what grows grave now joins the grave ones
+    assert drowned(hall) == {"CDC_0", "CDC_3", "CDC_4", "CDC_11"}
+    turn(hall, "Good", 8, 9, 10, 11)
+    assert hall.later(1) == []
+    turn(hall, "Good", 0)
+    assert [(one.plot, one.severity) for one in hall.later(1)] == [("CDC_4", Severity.MAJOR)]
+    assert drowned(hall) == {"CDC_3"}  # four alarm at least in a minor way
+
+
+def test_a_plot_that_was_suspect_first_drowns_when_it_turns_bad_in_a_flood():
+    hall = Hall(defaults={"flood_above": 3, "on_delay": 2})
+    assert turn(hall, "Bad", *range(6)) == ["MINOR"] * 3 + ["NO_ALARM"] * 3
+    assert turn(hall, "Bad", *range(6)) == ["MAJOR"] * 3 + ["NO_ALARM"] * 3
+    assert {hall.roster.shown(plot).status for plot in hall.roster} == {Status.BAD}
+
+
+def test_plots_that_alarm_at_the_same_moment_are_one_flood():
+    hall = crowd(8)
+    verdicts = hall.later(200)
+    assert {verdict.status for verdict in verdicts} == {Status.STALE}
+    assert drowned(hall) == {f"CDC_{n}" for n in range(8)}
+    assert hall.later(1) == []
+    assert turn(hall, "Good", 0, 1, 2, 3, 4, 5) == ["NO_ALARM"] * 6
+    assert drowned(hall) == {"CDC_6", "CDC_7"}
+    turn(hall, "Good", 6)
+    [last] = hall.later(1)
+    assert (last.plot, last.severity) == ("CDC_7", Severity.INVALID)
+
+
+def test_what_people_switch_off_makes_no_flood():
+    hall = crowd(8)
+    for n in range(4):
+        hall.change("enabled", 0, plot=f"CDC_{n}")
+    hall.later(0, Cause.CHANGE)
+    turn(hall, "Bad", *range(7))
+    assert drowned(hall) == set()
+    for n in range(2):
+        hall.clock.advance(1)
+        hall.change("enabled", 1, plot=f"CDC_{n}")
+    hall.later(0, Cause.CHANGE)
+    assert drowned(hall) == {"CDC_0", "CDC_1"}
+
+
+def test_a_flood_outlives_a_restart():
+    hall = crowd(8)
+    turn(hall, "Bad", 0, 1, 2, 3, 4)
+    before = drowned(hall)
+    hall.restart()
+    assert hall.later(1) == []
+    assert drowned(hall) == before == {"CDC_3", "CDC_4"}
+    turn(hall, "Good", 0, 1)
+    assert drowned(hall) == before
+    turn(hall, "Good", 2, 3)
+    assert statuses(hall.later(1)) == [("CDC_4", "BAD")]
 
 
 # ---- after a restart -----------------------------------------------------------------------------------------------

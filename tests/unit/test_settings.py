@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hydrad.domain import Change, Rules
 from hydrad.errors import ChangeRefused
-from hydrad.settings import LONGEST_SHELF_S, Settings
+from hydrad.settings import LONGEST_SHELF_S, Settings, keys_of_pvs
 
 RULES = Rules("CDC", thresholds={"Good": 0.5, "Bad": 0.65}, model="m1")
 PLOT = "CDC_occupancy"
@@ -33,6 +33,8 @@ def change(key="threshold.Bad", value=0.9, *, at_s=0.0, plot=PLOT, detector=None
         (change("on_delay", 0), "on_delay: 0 is not a whole number of images from 1 to 1000"),
         (change("off_delay", 1001), "off_delay: 1001 is not a whole number of images from 1 to 1000"),
         (change("off_delay", 2.5), "off_delay: 2.5 is not a whole number of images from 1 to 1000"),
+        (change("on_window", -1), "on_window: -1 is not a whole number of images from 0 to 1000"),
+        (change("off_window", 1001), "off_window: 1001 is not a whole number of images from 0 to 1000"),
         (change("enabled", 2), "enabled: 2 is not 0 or 1"),
         (change("shelved_until", -1), "shelved_until: -1 is not a time within the next 7 days, or 0"),
         (change("shelved_until", NOON.timestamp()), "is not a time within the next 7 days, or 0"),
@@ -43,6 +45,14 @@ def change(key="threshold.Bad", value=0.9, *, at_s=0.0, plot=PLOT, detector=None
         (change("thresholds", 0.5), "there is no setting 'thresholds'"),
         (change("detector", 1), "there is no setting 'detector'"),
         (change("", 1), "there is no setting ''"),
+        (change("reason", 0.5), "reason: 0.5 is not 0 or 1"),
+        (change("reason", 1, plot=None), "reason: is no setting of the hall"),
+        (change("pv.STATUS.THSV", 4), "pv.STATUS.THSV: 4 is not one of 0, 1, 2, 3"),
+        (change("pv.STATUS.THSV", 1.5), "pv.STATUS.THSV: 1.5 is not one of 0, 1, 2, 3"),
+        (change("pv.CONF.LOW", float("nan")), "pv.CONF.LOW: nan is no number"),
+        (change("pv.CONF.DESC", 1), "there is no setting 'pv.CONF.DESC'"),
+        (change("pv.LOW", 1), "there is no setting 'pv.LOW'"),
+        (change("pv.CONF.LOW", 1, detector="CDC"), f"pv.CONF.LOW: is no setting of {PLOT}"),
         (change("beam.on_above", 5), f"beam.on_above: is no setting of {PLOT}"),
         (change("beam.on_above", 5, plot=None, detector="CDC"), "beam.on_above: is no setting of CDC"),
         (change(plot=None), "threshold.Bad: is no setting of the hall"),
@@ -69,6 +79,8 @@ def test_what_cannot_be_is_refused_and_changes_nothing(asked, sentence):
         (change("threshold.Unheard", 0.3), {}),  # of a label that the present model does not have
         (change("on_delay", 1), {"on_delay": 1}),
         (change("off_delay", 1000), {"off_delay": 1000}),
+        (change("on_window", 5), {"on_window": 5}),
+        (change("off_window", 0), {"off_window": 0}),
         (change("enabled", 1), {}),
         (change("enabled", 0, reason="HV"), {"enabled": False, "shelved_by": "ana", "reason": "HV"}),
         (change("enabled", 0, plot=None, detector="CDC"), {"enabled": False, "shelved_by": "ana"}),
@@ -80,6 +92,10 @@ def test_what_cannot_be_is_refused_and_changes_nothing(asked, sentence):
             {"shelved_until": datetime.fromtimestamp(LATER, UTC), "shelved_by": "ana", "reason": "work"},
         ),
         (change("beam.on_above", 5, plot=None), {}),
+        (change("reason", 1, reason="work"), {}),  # of nothing yet
+        (change("pv.STATUS.THSV", 1), {}),
+        (change("pv.THRESH:a.b.LOW", 0.3), {}),
+        (change("pv.BEAM:CURRENT.HIHI", 300, plot=None), {}),
     ],
 )
 def test_a_change_lies_over_the_rules_of_its_plot(asked, changed):
@@ -108,6 +124,100 @@ def test_the_reason_shown_is_that_of_the_switch_before_that_of_the_shelf():
     rules = settings.over(PLOT, RULES)
     assert (rules.shelved_by, rules.reason) == ("ana", "HV")
     assert rules.shelved_until is not None
+
+
+def shelf(minutes, *, at_s=0.0, **more):
+    until = (NOON + timedelta(seconds=at_s)).timestamp() + 60 * minutes if minutes else 0
+    return change("shelved_until", until, at_s=at_s, **more)
+
+
+def said(text, *, at_s, **more):
+    return change("reason", float(bool(text)), at_s=at_s, reason=text, **more)
+
+
+def at(seconds):
+    return NOON + timedelta(seconds=seconds)
+
+
+def held(*changes):
+    """Settings that have heard of these, one after the other, as the desk takes them."""
+    settings = Settings()
+    for one in changes:
+        settings.apply(settings.explained(one))
+    return settings
+
+
+def stands(settings, seconds, **owner):
+    why = settings.why(**(owner or {"plot": PLOT}))
+    return why.reason if why.until is None or at(seconds) < why.until else ""
+
+
+@pytest.mark.parametrize("quiet", [shelf(5, at_s=60), change("enabled", 0, at_s=60)])
+def test_a_reason_given_before_is_that_of_the_shelf_or_switch_that_follows(quiet):
+    settings = held(said("HV work", at_s=0), quiet)
+    assert settings.over(PLOT, RULES).reason == stands(settings, 61) == "HV work"
+    assert Settings([quiet]).explained(quiet).reason == ""
+
+
+@pytest.mark.parametrize("quiet", [shelf(5), change("enabled", 0)])
+def test_a_reason_given_after_is_that_of_what_was_done_before(quiet):
+    settings = held(quiet, said("HV work", at_s=30, by="eva"))
+    rules = settings.over(PLOT, RULES)
+    assert (rules.shelved_by, rules.reason) == ("ana", "HV work")
+    settings.apply(said("cooling", at_s=40))
+    assert settings.over(PLOT, RULES).reason == stands(settings, 41) == "cooling"
+    settings.apply(said("", at_s=50))
+    assert settings.over(PLOT, RULES).reason == ""
+
+
+@pytest.mark.parametrize("ends", [shelf(0, at_s=100), change("enabled", 1, at_s=100)])
+def test_a_reason_is_over_with_what_it_was_of(ends):
+    begins = shelf(5) if ends.key == "shelved_until" else change("enabled", 0)
+    settings = held(begins, said("HV work", at_s=30), ends)
+    assert stands(settings, 101) == ""
+    settings.apply(settings.explained(shelf(5, at_s=200)))
+    assert settings.over(PLOT, RULES).reason == ""
+
+
+def test_a_reason_is_over_when_its_shelf_is_and_the_next_is_of_the_next():
+    settings = held(shelf(5), said("HV work", at_s=30))
+    assert stands(settings, 299) == "HV work"
+    assert stands(settings, 301) == ""
+    settings.apply(said("cooling", at_s=310))
+    assert stands(settings, 311) == "cooling"
+    assert settings.explained(shelf(5, at_s=400)).reason == "cooling"
+
+
+def test_a_longer_shelf_keeps_its_reason_and_one_with_a_reason_has_its_own():
+    settings = held(shelf(5), said("HV work", at_s=30), shelf(60, at_s=100))
+    assert settings.over(PLOT, RULES).reason == "HV work"
+    settings.apply(settings.explained(shelf(90, at_s=200, reason="cooling", by="eva")))
+    assert settings.over(PLOT, RULES).reason == "cooling"
+
+
+def test_a_reason_does_not_wait_for_ever_for_what_it_is_of():
+    settings = held(said("HV work", at_s=0))
+    assert stands(settings, 599) == "HV work"
+    assert stands(settings, 601) == ""
+    assert settings.explained(shelf(5, at_s=601)).reason == ""
+
+
+def test_a_detector_s_reason_is_that_of_its_plots():
+    off = change("enabled", 0, plot=None, detector="CDC")
+    settings = held(off, said("gas", at_s=5, plot=None, detector="CDC"))
+    assert settings.over(PLOT, RULES).reason == stands(settings, 6, detector="CDC") == "gas"
+    assert stands(settings, 6) == ""
+
+
+def test_what_was_set_of_pvs_is_found_by_their_owner():
+    settings = held(
+        change("pv.STATUS.THSV", 1), change("pv.THRESH:a.b.LOW", 0.3), change("pv.STATUS.THSV", 0, at_s=1),
+        change("pv.STATUS.THSV", 2, plot=None, detector="CDC"), change("pv.BEAM:CURRENT.HIHI", 300, plot=None),
+    )  # fmt: skip
+    assert settings.of_pvs(PLOT) == {("STATUS", "THSV"): 0, ("THRESH:a.b", "LOW"): 0.3}
+    assert settings.of_pvs(None, "CDC") == {("STATUS", "THSV"): 2}
+    assert settings.of_pvs() == {("BEAM:CURRENT", "HIHI"): 300}
+    assert {"pv.STATUS.THSV", "pv.THRESH:a.b.LOW", "pv.mirror.LOLO"} <= set(keys_of_pvs(["a.b"]))
 
 
 def test_an_older_change_than_the_one_in_force_is_not_taken_over():

@@ -20,12 +20,12 @@ from structlog.testing import capture_logs
 
 from hydrad.domain import Outcome, Status
 from hydrad.errors import ConfigurationError, TryAgain
-from hydrad.store.book import Refusal
 from hydrad.store.columns import digest
-from hydrad.store.journal import Journal
+from hydrad.store.outbox.book import Refusal
+from hydrad.store.outbox.journal import Journal
+from hydrad.store.outbox.seen import Seen, Sighting
 from hydrad.store.packing import Parcel, unpack
 from hydrad.store.rows import FiledChange, Model
-from hydrad.store.seen import Seen, Sighting
 from hydrad.store.tables import ModelState
 
 
@@ -251,17 +251,56 @@ async def test_each_plots_last_shown_verdict_is_remembered_with_its_pixels(path:
     with Journal(path, images) as journal:
         standings = journal.standings()
         assert set(standings) == {"CDC_a", "\udcff_a"}
-        verdict, pixels_sha256 = standings["CDC_a"]
+        verdict, pixels_digest = standings["CDC_a"]
         assert verdict == noted
-        assert pixels_sha256 == picture.pixels_sha256
-        assert standings["\udcff_a"].pixels_sha256 is None
+        assert pixels_digest == picture.pixels_digest
+        assert standings["\udcff_a"].pixels_digest is None
+
+
+async def test_a_journal_that_was_begun_with_the_former_name_of_a_column_goes_on(path: Path, images: Path) -> None:
+    verdict, picture = verdict_of("CDC_a"), picture_of("a")
+    with Journal(path, images) as journal:
+        await journal.record(entry_of(verdict), verdict, picture, None)
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE standing RENAME COLUMN pixels_digest TO pixels_sha256")
+    connection.close()
+    for _ in range(2):
+        with Journal(path, images) as journal:
+            assert journal.standings()["CDC_a"] == (verdict, picture.pixels_digest)
 
 
 async def test_a_new_picture_takes_the_place_of_the_old(journal: Journal) -> None:
     for n in range(2):
         verdict = verdict_of(at=later(n))
         await journal.record(entry_of(verdict), verdict, picture_of(f"{n}"), None)
-    assert journal.standings()["CDC_occupancy"] == (verdict, picture_of("1").pixels_sha256)
+    assert journal.standings()["CDC_occupancy"] == (verdict, picture_of("1").pixels_digest)
+
+
+async def test_plots_come_back_in_the_order_in_which_they_were_first_seen(path: Path, images: Path) -> None:
+    plots = [f"CDC_{n * 7 % 10}" for n in range(10)]
+    with Journal(path, images) as journal:
+        for plot in (*plots, *reversed(plots)):
+            await journal.note(verdict_of(plot))
+    with Journal(path, images) as journal:
+        assert list(journal.standings()) == plots
+        await journal.note(verdict_of("AAA_late"))
+    with Journal(path, images) as journal:
+        assert list(journal.standings()) == [*plots, "AAA_late"]
+
+
+async def test_a_journal_that_was_begun_without_that_order_has_one_from_then_on(path: Path, images: Path) -> None:
+    with Journal(path, images) as journal:
+        for n in range(10):
+            await journal.note(verdict_of(f"CDC_{n}"))
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE places")
+    connection.close()
+    with Journal(path, images) as journal:
+        before = list(journal.standings())
+        assert len(before) == 10
+        await journal.note(verdict_of("AAA_late"))
+    with Journal(path, images) as journal:
+        assert list(journal.standings()) == [*before, "AAA_late"]
 
 
 async def test_the_newest_settings_are_known_without_the_data_base(path: Path, images: Path) -> None:

@@ -12,8 +12,10 @@ from sqlalchemy import event, text
 from store_world import MORNING, entry_of, later, verdict_of
 
 from hydrad.domain import Outcome, Status
-from hydrad.store import labelling, purging, schema
+from hydrad.store import purging, schema
+from hydrad.store.history import figures
 from hydrad.store.images import ImageFolder
+from hydrad.store.labels import labelling
 from hydrad.store.packing import ImageFacts, Parcel
 from hydrad.store.purging import Purge
 from hydrad.store.queries import Store
@@ -164,6 +166,28 @@ def test_a_server_finds_old_images_and_their_verdicts_in_indices_too(
         assert "filesort" not in (row["Extra"] or ""), dict(row)
     assert {row["key"] for row in pages} == {"ix_images_kept_taken_at"}
     assert "ix_verdicts_image" in {row["key"] for _, row in steps}
+
+
+@pytest.mark.parametrize(
+    ("ask", "wanted"),
+    [
+        (lambda store: figures.alarms_by_ten_minutes(store, MORNING), "SEARCH episodes USING COVERING INDEX"),
+        (lambda store: figures.alarms(store, MORNING), "SEARCH episodes USING COVERING INDEX"),
+        (lambda store: figures.alarms_count(store, MORNING), "SEARCH episodes USING COVERING INDEX"),
+        (lambda store: figures.most_frequent(store, MORNING), "SEARCH episodes USING COVERING INDEX"),
+        (lambda store: figures.restless(store, MORNING, 3), "SEARCH episodes USING INDEX"),
+        (lambda store: figures.standing(store, later(99)), "SEARCH episodes USING INDEX"),
+        (lambda store: figures.answers(store, MORNING), "SEARCH acknowledgements USING INDEX"),
+        (lambda store: figures.images_by_hour(store, MORNING), "SEARCH hours USING INDEX"),
+    ],
+)
+def test_figures_of_alarms_read_no_verdict_and_no_more_episodes_than_they_count(
+    embedded: Store, ask: Any, wanted: str
+) -> None:
+    plan = plans(embedded, ask)
+    assert wanted in plan
+    assert "verdicts" not in plan
+    assert "SCAN episodes" not in plan
 
 
 def test_files_are_counted_without_counting_them(embedded: Store) -> None:

@@ -13,7 +13,8 @@ from hydrad.classify.prepare import Preparation
 from hydrad.config import Emulate
 from hydrad.domain import Meaning
 from hydrad.errors import ConfigurationError
-from hydrad.train import balance, twins
+from hydrad.sim import hall
+from hydrad.train import balance, struck, twins
 from hydrad.train.dataset import Wish, gather
 from hydrad.train.examples import Examples
 from hydrad.train.progress import Progress, Stopped
@@ -155,11 +156,54 @@ def test_no_region_of_a_channel_map_is_left_out_by_chance(tmp_path):
     assert max(struck.values()) - min(struck.values()) <= 1
 
 
-def test_faults_are_not_emulated_for_the_test_where_there_are_enough_real_ones(tmp_path):
-    spec = Emulate(fault="dead_region", boxes=((0.2, 0.2, 0.5, 0.5),))
+def test_regions_that_no_real_image_shows_dead_are_emulated_on_every_side_however_many_real_ones_there_are(tmp_path):
+    boxes = tuple((0.2 + 0.1 * n, 0.2, 0.3 + 0.1 * n, 0.8) for n in range(6))
+    spec = Emulate(fault="dead_region", boxes=boxes, share=1.0)
     sets = gather(season(tmp_path), MEANINGS, replace(WISH, emulate=(spec,), few=2), silent)
-    assert sets.made_for_test is None
-    assert sets.made_for_validation is None
+    assert (sets.validation.truth == 1).sum() > 2
+    for part, made in ((sets.validation, sets.made_for_validation), (sets.test, sets.made_for_test)):
+        assert made is not None
+        assert {name.split()[-1] for name in made.examples.names} == {str(n) for n in range(6)}
+        good = {name for name, truth in zip(part.names, part.truth, strict=True) if truth == 0}
+        assert {name.split("+")[0] for name in made.examples.names} <= good
+
+
+def test_good_images_are_redrawn_on_other_scales_like_those_that_are_struck(tmp_path):
+    plot = "CDC_occupancy"
+    records = [written(tmp_path, hall.render(plot, seed=n, run=n), "Good", plot=plot, run=n) for n in range(9)]
+    spec = Emulate(fault="dead_region", boxes=((0.4, 0.6, 0.5, 0.7),), share=4.0)
+    sets = gather(records, MEANINGS, replace(WISH, emulate=(spec,)), silent)
+    groups = Counter(group[1] for group in sets.training.groups if len(group) > 1)
+    taken = sum(len(group) == 1 for group in sets.training.groups)
+    assert groups == {"dead_region": 4 * taken, struck.REDRAWN: struck.REDRAWN_EACH * taken}
+    redrawn = np.array([group[1:] == (struck.REDRAWN,) for group in sets.training.groups])
+    assert set(sets.training.truth[redrawn]) == {0}
+    by_name = dict(zip(sets.training.names, sets.training.images, strict=True))
+    beside = np.s_[:, : WIDTH // 3]  # of the box
+    unlike = Counter()
+    for name, group, image in zip(sets.training.names, sets.training.groups, sets.training.images, strict=True):
+        if len(group) > 1:
+            unlike[group[1]] += not np.array_equal(image[beside], by_name[name.split("+")[0]][beside])
+    assert unlike[struck.REDRAWN] == groups[struck.REDRAWN]
+    assert 0.2 < unlike["dead_region"] / groups["dead_region"] < 0.8
+    for made in (sets.made_for_validation, sets.made_for_test):
+        assert set(made.examples.truth) == {0, 1}
+        assert not made.marked[made.examples.truth == 0].any()
+
+
+def test_what_is_struck_again_is_struck_at_the_same_place_of_other_images(tmp_path):
+    boxes = tuple((0.2 + 0.1 * n, 0.2, 0.3 + 0.1 * n, 0.8) for n in range(6))
+    spec = Emulate(fault="dead_region", boxes=boxes, share=1.0)
+    sets = gather(season(tmp_path), MEANINGS, replace(WISH, emulate=(spec,)), silent)
+    made = sets.made_for_validation
+    assert len(made.blows) == len(made.examples)
+    more = sets.strike(struck.again(made, [1, 4]))
+    assert len(more.examples) == 2 * struck.AGAIN_EACH
+    for n, chosen in ((0, 1), (1, 4)):
+        some = more.examples.names[n * struck.AGAIN_EACH : (n + 1) * struck.AGAIN_EACH]
+        assert {name.split("+")[1] for name in some} == {made.examples.names[chosen].split("+")[1]}
+        assert {name.split("+")[0] for name in some} == {blow.record.sha256 for blow in made.blows}
+    assert sets.strike(struck.again(made, [1, 4])).examples.fingerprint == more.examples.fingerprint
 
 
 def test_whoever_is_told_may_stop_it(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydrad.domain import Beam, BeamState, Meaning, Prediction, Rules, Status
-from hydrad.verdict import ALARMING, FROZEN_AFTER, RAISED, Standing, in_words, judge, present
+from hydrad.delays import ALARMING, RAISED
+from hydrad.domain import Beam, BeamState, Meaning, Prediction, Rules, Run, RunState, Status
+from hydrad.verdict import FROZEN_AFTER, Standing, in_words, judge, mask, present
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MEANINGS = {"Good": Meaning.GOOD, "Bad": Meaning.BAD, "NoData": Meaning.EMPTY, "Cosmic": Meaning.OTHER}
@@ -84,6 +85,161 @@ def shown(standing, beam=ON, rules=RULES, age_s=1):
 )
 def test_the_table_of_statuses(images, status):
     assert shown(after(*images)).status is status
+
+
+def course(images, **rules):
+    """The statuses after each image, told by first letters of labels; D is doubt, M an image without beam."""
+    kinds = {
+        "G": "Good",
+        "B": "Bad",
+        "N": "NoData",
+        "C": "Cosmic",
+        "D": (seen("Good", 0.5), ON),
+        "M": (seen("Bad"), OFF),
+    }
+    told = [after(*(kinds[one] for one in images[: n + 1]), rules=replace(RULES, **rules)) for n in range(len(images))]
+    return [standing.earned.name for standing in told]
+
+
+G, S, B, N, X = "GOOD", "SUSPECT", "BAD", "NODATA", "NOBEAM"
+
+
+@pytest.mark.parametrize(
+    ("images", "rules", "statuses"),
+    [
+        # In a row, a plot that is bad in every second image stays SUSPECT; m of n raises it.
+        ("BGBGBG", {}, [S] * 6),
+        ("BGBGB", {"on_delay": 3, "on_window": 5}, [S, S, S, S, B]),
+        ("BGGBGGB", {"on_delay": 3, "on_window": 5, "off_delay": 3}, [S] * 7),  # three within seven
+        ("BBB", {"on_delay": 3, "on_window": 5}, [S, S, B]),  # as soon as there are as many
+        ("BB", {"on_delay": 2, "on_window": 1}, [S, B]),  # a window shorter than the delay: in a row
+        # Bad and empty count together; doubt takes a place and is neither.
+        ("BGN", {"on_delay": 2, "on_window": 3}, [S, S, N]),
+        ("BDDB", {"on_delay": 2, "on_window": 4}, [S, S, S, B]),
+        ("BDDB", {"on_delay": 2, "on_window": 3}, [S, S, S, S]),
+        # Without beam every count begins anew.
+        ("BMB", {"on_delay": 2, "on_window": 5}, [S, X, S]),
+        ("BMBB", {"on_delay": 2, "on_window": 5}, [S, X, S, B]),
+        # m of n ends an alarm too, counted from its beginning.
+        ("BBGBG", {"off_delay": 2, "off_window": 3}, [S, B, B, B, G]),
+        ("BBGDG", {"off_delay": 2, "off_window": 3}, [S, B, B, B, G]),
+        ("GGGBBG", {"off_delay": 2, "off_window": 5}, [G, G, G, S, B, B]),
+        ("GGGDGG", {"off_delay": 2, "off_window": 5}, [G, G, G, S, S, G]),
+        ("BBGCG", {"off_delay": 2, "off_window": 3}, [S, B, B, B, G]),
+        # What raised an alarm that is over raises no second one.
+        ("BBBGGBGB", {"on_delay": 3, "on_window": 5}, [S, S, B, B, G, S, S, S]),
+        ("BBBGGBGBB", {"on_delay": 3, "on_window": 5}, [S, S, B, B, G, S, S, S, B]),
+        ("BBBBBGGB", {"on_delay": 3, "on_window": 5}, [S, S, B, B, B, B, G, S]),
+        # With an off-delay of one a SUSPECT ends at once, and its images count on.
+        ("BGBGB", {"on_delay": 3, "on_window": 5, "off_delay": 1}, [S, G, S, G, B]),
+        # A raised alarm changes its kind as slowly as it was raised, and does not chatter between the two.
+        ("BBNBN", {"on_delay": 2, "on_window": 3}, [S, B, B, B, N]),
+        ("BBNBNBN", {"on_delay": 2, "on_window": 3}, [S, B, B, B, N, N, N]),
+    ],
+)
+def test_delays_count_images_in_a_row_or_within_a_window(images, rules, statuses):
+    assert course(images, **rules) == statuses
+
+
+def test_a_reason_counts_within_the_window():
+    rules = replace(RULES, on_delay=3, on_window=5, off_delay=2, off_window=4)
+    assert after("Bad", "Good", "Bad", rules=rules).reason.endswith("2 of 3 such images within 5 that raise an alarm")
+    raised = ("Bad", "Good", "Bad", "Good", "Bad")
+    assert after(*raised, rules=rules).reason == "Bad at 0.97, 3 of the last 5 images, beam 201 nA"
+    assert after("Bad", "Bad", "Bad", rules=rules).reason == "Bad at 0.97, 3 of the last 3 images, beam 201 nA"
+    assert after(*raised, "Good", rules=rules).reason == "Good at 0.97, 1 of 2 such images within 4 that end BAD"
+
+
+COSMIC = Run(RunState.RUNNING, 7, "cosmic", masked=True)
+IDLE, RUNNING = Run(RunState.IDLE), Run(RunState.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("image", "status"),
+    [
+        (seen("Bad"), Status.OTHER),
+        (seen("NoData"), Status.OTHER),
+        (seen("Good", 0.5), Status.OTHER),
+        (seen("Good", novelty=2.0), Status.OTHER),
+        (seen("Good"), Status.GOOD),
+        (seen("Cosmic"), Status.OTHER),
+    ],
+)
+@pytest.mark.parametrize("beam", [ON, OFF, LOST])
+def test_an_image_of_a_masked_run_is_good_or_it_is_other(image, status, beam):
+    for rules in (RULES, replace(RULES, needs_beam=False)):
+        standing = after("Bad", "Good", "Good", rules=rules)
+        for n in range(5):
+            standing = judge(image, beam, rules, standing, NOON + timedelta(minutes=n), run=COSMIC)
+            assert standing.earned is status
+    assert judge(seen("Bad"), ON, RULES, Standing(), NOON, run=COSMIC).reason == (
+        "Bad at 0.97, but run 7 is of type cosmic"
+    )
+
+
+def test_images_of_a_masked_run_count_towards_no_alarm_after_it():
+    standing = after("Bad")
+    standing = judge(seen("Bad"), ON, RULES, standing, NOON, run=COSMIC)
+    standing = judge(seen("Bad"), ON, RULES, standing, NOON)
+    assert standing.earned is Status.SUSPECT
+    assert judge(seen("Bad"), ON, RULES, standing, NOON).earned is Status.BAD
+
+
+def test_a_masked_run_ends_what_alarmed_before_it_and_takes_no_green_away():
+    for images in (["Bad", "Bad"], ["Bad"], [(seen("Good", 0.5), ON)]):
+        standing = mask(after(*images), COSMIC)
+        assert standing.earned is Status.OTHER
+        assert standing.reason.startswith("run 7 is of type cosmic, ")
+        assert judge(seen("Bad"), ON, RULES, standing, NOON).earned is Status.SUSPECT
+    good = after("Good")
+    assert mask(good, COSMIC) is good
+    faulty_before = after("Bad", "Good", "Good")
+    assert mask(faulty_before, COSMIC).earned is Status.GOOD
+    window = replace(RULES, on_delay=2, on_window=9)
+    assert judge(seen("Bad"), ON, window, mask(faulty_before, COSMIC), NOON).earned is Status.SUSPECT
+    assert judge(seen("Bad"), ON, window, faulty_before, NOON).earned is Status.BAD
+
+
+def test_what_would_alarm_in_a_masked_run_is_shown_as_other_and_names_the_run():
+    for standing, age_s in ((after("Bad", "Bad"), 1), (after("Bad"), 1), (after("Good"), 1000)):
+        ruling = present(standing, ON, RULES, NOON + timedelta(seconds=30 + age_s), COSMIC)
+        assert ruling.status is Status.OTHER
+        assert ruling.reason.startswith("run 7 is of type cosmic: ")
+    young = present(after("Good"), ON, RULES, NOON, COSMIC)
+    assert young.status is Status.GOOD
+    assert present(after("Good"), OFF, RULES, NOON + timedelta(hours=1), COSMIC).status is Status.NOBEAM
+    assert present(Standing(taken_at=NOON), ON, RULES, NOON, COSMIC).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("run", "status", "words"),
+    [
+        (IDLE, Status.OTHER, "no run is going"),
+        (RUNNING, Status.STALE, "beam 201 nA"),
+        (Run(reason="run state PV lost"), Status.STALE, "beam 201 nA"),
+        (replace(RUNNING, since=NOON + timedelta(seconds=100)), Status.OTHER, "its first image is awaited"),
+        (replace(RUNNING, since=NOON - timedelta(seconds=1)), Status.STALE, "beam 201 nA"),
+    ],
+)
+def test_an_old_image_is_stale_only_while_a_run_is_going_and_never_good(run, status, words):
+    for needs_beam in (True, False):
+        rules = replace(RULES, needs_beam=needs_beam)
+        assert present(after("Good"), ON, rules, NOON + timedelta(seconds=120), run).status is Status.GOOD
+        ruling = present(after("Good"), ON, rules, NOON + timedelta(seconds=121), run)
+        assert ruling.status is status
+        assert words in ruling.reason or not needs_beam
+    assert present(after("Bad", "Bad"), ON, RULES, NOON + timedelta(seconds=60), IDLE).status is Status.BAD
+
+
+def test_a_clock_that_was_set_back_makes_nothing_good_without_a_run_either():
+    assert present(after("Good"), ON, RULES, NOON - timedelta(hours=1), IDLE).status is Status.OTHER
+    just_begun = replace(RUNNING, since=NOON - timedelta(hours=1))
+    assert present(after("Good"), ON, RULES, NOON - timedelta(hours=1), just_begun).status is Status.STALE
+
+
+def test_a_path_that_contradicts_the_pv_is_said_in_the_reason():
+    run = Run(RunState.RUNNING, 6, reason="the path says run 6, the PV 7")
+    assert judge(seen("Good"), ON, RULES, Standing(), NOON, run=run).reason.endswith("; the path says run 6, the PV 7")
 
 
 def test_a_plot_that_needs_no_beam_is_judged_without_it():
@@ -221,6 +377,20 @@ def test_nothing_is_green_without_a_confirmed_good_image_that_is_young(history, 
             assert novelty is None or novelty <= 1
             assert age_s <= rules.stale_s
         assert ruling.reason
+
+
+@given(st.lists(images, max_size=60), delays, delays, st.integers(0, 6), st.integers(0, 6))
+def test_m_of_n_raises_no_alarm_without_m_faulty_images_nor_ends_one_without_as_many_calm_ones(
+    history, on, off, on_window, off_window
+):
+    rules = replace(RULES, on_delay=on, off_delay=off, on_window=on_window, off_window=off_window)
+    life = list(lived(history, rules))
+    for n, (before, standing, _, _) in enumerate(life):
+        recent = [earlier[1].finding.value for earlier in life[: n + 1]]
+        if standing.earned in RAISED and before.earned not in RAISED:
+            assert sum(one in {"bad", "empty"} for one in recent[-max(on, on_window) :]) >= on
+        if before.earned in ALARMING and standing.earned in {Status.GOOD, Status.OTHER}:
+            assert recent[-max(off, off_window) :].count(recent[-1]) >= off
 
 
 @given(st.lists(images, max_size=60), delays, delays)

@@ -15,6 +15,7 @@ from hydrad import config, refusals
 from hydrad.domain import Pixels
 from hydrad.errors import ConfigurationError
 from hydrad.train.emulation import kinds, panels, regions
+from hydrad.train.emulation.panels import Panel
 from hydrad.train.emulation.strikes import Blow
 
 Mask = npt.NDArray[np.bool_]  # shape (height, width)
@@ -55,18 +56,21 @@ class Emulator:
         self._map = None if spec.map is None else regions.load(spec.map)
         self._places: dict[tuple[int, int], tuple[regions.Places, ...]] = {}
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator, turn: int | None = None) -> Struck:
+    def __call__(
+        self, pixels: Pixels, rng: np.random.Generator, turn: int | None = None, shown: Sequence[Panel] | None = None
+    ) -> Struck:
         """The picture with this fault, somewhere that the generator chooses; what was given is not changed.
 
         Args:
             pixels: uint8 RGB, shape (height, width, 3): any picture, though only histograms give faults to believe.
             rng: where, how many and how strong.
             turn: of this strike among many: each region is struck in its turn, so that none is left out by chance.
+            shown: its panels, where they are known.
         """
         height, width = pixels.shape[:2]
         blow = Blow(
             pixels=pixels,
-            panels=panels.read(pixels),
+            panels=panels.read(pixels) if shown is None else shown,
             regions=self.regions(height, width),
             most=self.spec.most,
             rng=rng,

@@ -10,12 +10,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hydrad.train.emulation import chance, panels
+from hydrad.train.emulation import chance, levels, panels, scale
 from hydrad.train.emulation.heights import Heights
 from hydrad.train.emulation.levels import LUCKS, Cells, Levels
 from hydrad.train.emulation.regions import Places
 from hydrad.train.emulation.strikes import Blow, Canvas, Dealt, Mask, Table, filled, mixed, struck_by
 
+NOWHERE: Final = np.zeros((1, 1), np.bool_)  # of a panel
 TRIES: Final = 8  # of places, before a picture is left as it is
 
 
@@ -31,9 +32,9 @@ def dead_region(blow: Blow) -> Dealt | None:
 
 
 def _dead(blow: Blow, where: str, places: Sequence[Places]) -> Dealt | None:
-    pixels = blow.pixels.copy()
-    touched = np.zeros(pixels.shape[:2], np.bool_)
-    flat, marks, width = pixels.reshape(-1, 3), touched.reshape(-1), pixels.shape[1]
+    canvas = Canvas(blow)
+    before, flat, marks = blow.pixels.reshape(-1, 3), canvas.pixels.reshape(-1, 3), canvas.touched.reshape(-1)
+    width = blow.pixels.shape[1]
     struck = np.unique(np.concatenate(places))
     for panel in blow.panels:
         inside = panel.frame.inside
@@ -42,12 +43,14 @@ def _dead(blow: Blow, where: str, places: Sequence[Places]) -> Dealt | None:
         for box in panel.frame.boxes:
             within &= (rows < box.top) | (rows >= box.bottom) | (columns < box.left) | (columns >= box.right)
         own = struck[within]
-        marks[own[(flat[own] != panel.empty).any(axis=1)]] = True
+        if panel.kind == "map" and (end := scale.end_without(blow, panel, own)) is not None:
+            shown = levels.read(panels.clean(blow.pixels, panel), panel)
+            canvas.put(panel, shown.ending(end, blow.rng).drawn(), NOWHERE)
+        marks[own[(before[own] != panel.empty).any(axis=1)]] = True
         for tick_rows, tick_columns in panels.ticks(blow.pixels, panel):
-            touched[tick_rows + inside.top, tick_columns + inside.left] = False
-        own = own[marks[own]]
-        flat[own] = panel.empty
-    return Dealt(pixels, touched, where) if touched.any() else None
+            canvas.touched[tick_rows + inside.top, tick_columns + inside.left] = False
+        flat[own[marks[own]]] = panel.empty
+    return canvas.dealt(where)
 
 
 def _dead_block(blow: Blow) -> Dealt | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hydrad.domain import Pixels
-from hydrad.train.emulation.colours import Palette
+from hydrad.train.emulation.colours import MOST_STEPS, Palette
 from hydrad.train.emulation.panels import Panel
 
 Numbers = npt.NDArray[np.uint8]  # shape (height, width): 0 for an empty bin, else its place in the palette, from 1
@@ -74,6 +74,11 @@ class Levels:
         places += lucks
         return replace(self, numbers=steps.reshape(-1).take(places))
 
+    def ending(self, end: float, rng: np.random.Generator) -> Levels:
+        """The same counts on a scale that ends at a share of where it ended; where in its step each was, is chance."""
+        within = np.arange(len(self.colours))[:, None] - (np.arange(LUCKS) + 0.5) / LUCKS
+        return self.told(within / max(1, len(self.colours) - 1) / end, self.lucks(rng))
+
     def drawn(self) -> Pixels:
         """As pixels, uint8 RGB, shape (height, width, 3)."""
         packed = np.zeros((len(self.colours), 4), np.uint8)
@@ -90,15 +95,22 @@ def read(clean: Pixels, panel: Panel) -> Levels:
         clean: the inside of its frame without ticks and boxes, uint8 RGB.
         panel: of kind "map".
     """
-    colours = np.concatenate([panel.empty[None], panel.palette[:254]])
-    table = _nearest(colours.tobytes())
+    numbers = numbers_of(clean, panel)
+    return Levels(numbers, _colours(panel), _cells(numbers), _cells(numbers.T))
+
+
+def numbers_of(colours: Pixels, panel: Panel) -> Numbers:
+    """The level that each colour of a panel stands for: the last axis is gone."""
     shift = 8 - _BITS
-    codes = (clean[..., 0] >> shift).astype(np.uint16)
+    codes = (colours[..., 0] >> shift).astype(np.uint16)
     for channel in (1, 2):
         codes <<= _BITS
-        codes |= clean[..., channel] >> shift
-    numbers = table.take(codes)
-    return Levels(numbers, colours, _cells(numbers), _cells(numbers.T))
+        codes |= colours[..., channel] >> shift
+    return _nearest(_colours(panel).tobytes()).take(codes)
+
+
+def _colours(panel: Panel) -> Palette:
+    return np.concatenate([panel.empty[None], panel.palette[:MOST_STEPS]])
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hydrad import images
+from hydrad import image_files, images
 from hydrad.domain import Pixels
 from hydrad.errors import ConfigurationError, ImageError
 
@@ -49,7 +49,7 @@ def load(path: Path) -> ChannelMap:
         ConfigurationError: the file cannot be read, is no image, or shows no regions.
     """
     try:
-        pixels = images.decode(images.read(path)).pixels
+        pixels = images.pixels_of(image_files.read(path))
     except (OSError, ImageError) as fault:
         raise ConfigurationError(f"map: {path} cannot be read: {fault}") from fault
     try:

@@ -100,13 +100,9 @@ class Canvas:
             struck: where the fault sits, likewise.
         """
         window = panel.frame.inside.window
-        now, before, touched = self.pixels[window], self._before[window], self.touched[window]
-        now[:] = inside
-        touched |= struck
-        for rows, columns in panels.ticks(self._before, panel):
-            now[rows, columns] = before[rows, columns]
+        self.touched[window] |= struck
+        put_back(self.pixels, self._before, panel, inside)
         for box in panel.frame.boxes:
-            self.pixels[box.window] = self._before[box.window]
             self.touched[box.window] = False
 
     def dealt(self, where: str = "") -> Dealt | None:
@@ -114,6 +110,17 @@ class Canvas:
         if not self.touched.any() or np.array_equal(self.pixels, self._before):
             return None
         return Dealt(self.pixels, self.touched, where)
+
+
+def put_back(pixels: Pixels, before: Pixels, panel: Panel, inside: Pixels) -> None:
+    """Replace what a panel of a picture shows; its ticks and boxes stay as they were before."""
+    window = panel.frame.inside.window
+    now, was = pixels[window], before[window]
+    now[:] = inside
+    for rows, columns in panels.ticks(before, panel):
+        now[rows, columns] = was[rows, columns]
+    for box in panel.frame.boxes:
+        pixels[box.window] = before[box.window]
 
 
 def shown(pixels: Pixels, panel: Panel) -> Levels | Heights:

@@ -1,0 +1,1 @@
+"""PVs of others over Channel Access: the only room that knows pyepics."""

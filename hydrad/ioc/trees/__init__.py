@@ -1,0 +1,1 @@
+"""Alarm trees for alarm handlers."""

@@ -1,0 +1,1 @@
+"""Models: where each stands, what those in shadow would have said, and the trainings they come from."""

@@ -1,0 +1,1 @@
+"""What a model said of an archive: kept apart, file by file, and laid beside what was said live."""

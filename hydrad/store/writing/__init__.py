@@ -1,0 +1,1 @@
+"""What is written into the data base's tables, and what is counted along."""

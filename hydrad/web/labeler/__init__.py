@@ -1,0 +1,1 @@
+"""Labelling from the keyboard."""

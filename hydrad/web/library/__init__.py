@@ -1,0 +1,1 @@
+"""Models side by side: their figures, decisions about them, and trainings."""

@@ -1,0 +1,1 @@
+"""One plot: its history, how it is judged, and what another threshold would have done."""

@@ -1,0 +1,1 @@
+"""How the system itself is, for people and for Prometheus."""
