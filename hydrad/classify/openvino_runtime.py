@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from hydrad import footprint
 from hydrad.classify import backend
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.export_vetting import vet
@@ -96,6 +97,7 @@ class Network:
     def rest(self) -> None:
         """Give back the memory of what lies between the layers; nobody may compute meanwhile."""
         self._compiled.release_memory()
+        footprint.shrink()
 
     @staticmethod
     def _check(model: Any, shape: tuple[int, int, int], labels: int) -> None:
