@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from hydrad.domain import Picture, Pixels
 from hydrad.endings import Frame, measure
@@ -52,7 +53,7 @@ def image_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         MemoryError: there is no room for its pixels.
     """
     frame = measured(data, max_pixels)
-    return _decoded(frame, frame.picture(data))
+    return _decoded(frame, frame.picture(data))[0]
 
 
 def pixels_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -95,8 +96,8 @@ class Shown:
 
 def shown(frame: Frame, essence: bytes, views: Iterable[View]) -> Shown:
     """Decode the first picture of a file alone, as :meth:`Frame.picture` gives it; raises as :func:`image_of` does."""
-    image = _decoded(frame, essence)
-    return Shown(frame, _digest(image), {view: view(image) for view in views})
+    image, digest = _decoded(frame, essence)
+    return Shown(frame, digest or _looked_through(image)[0], {view: view(image) for view in views})
 
 
 def measured(data: bytes, max_pixels: int) -> Frame:
@@ -109,16 +110,41 @@ def measured(data: bytes, max_pixels: int) -> Frame:
     return frame
 
 
-def _decoded(frame: Frame, essence: bytes) -> Image.Image:
+def _decoded(frame: Frame, essence: bytes) -> tuple[Image.Image, str | None]:
+    """The picture, RGB, and the digest of its pixels where that came of itself."""
     try:
+        if frame.format == "png":
+            with _AlphaAside(io.BytesIO(essence)) as image:
+                image.load()
+                _refuse_lies(image, frame, essence)
+                if not image.aside:
+                    return _rgb(image), None
+                digest, transparent = _looked_through(image)
+                if not transparent:
+                    return image, digest
         with Image.open(io.BytesIO(essence), formats=(frame.format,)) as image:
             image.load()
             _refuse_lies(image, frame, essence)
-            return _rgb(image)
+            return _rgb(image), None
     except (UnreadableImage, MemoryError):
         raise
     except Exception as fault:  # Pillow and those below it raise what they like
         raise UnreadableImage(f"it is a complete {frame.format} file that cannot be decoded: {fault}") from fault
+
+
+class _AlphaAside(PngImageFile):
+    """An RGBA PNG comes as RGB, its alpha in the byte of a pixel that Pillow leaves unused there.
+
+    Canvases are RGBA and opaque: they need no conversion then, which would cost as much as half the decoding.
+    """
+
+    aside = False
+
+    def _open(self) -> None:
+        super()._open()
+        if self.mode == "RGBA" and all(tile.args == "RGBA" for tile in self.tile):
+            self._mode, self.aside = "RGB", True
+            self.tile = [tile._replace(args="RGBX") for tile in self.tile]
 
 
 def _refuse_lies(image: Image.Image, frame: Frame, essence: bytes) -> None:
@@ -135,7 +161,7 @@ def _last_row(image: Image.Image) -> npt.NDArray[Any]:
 
 def _rgb(image: Image.Image) -> Image.Image:
     deep = image.mode.startswith("I") or image.mode == "F"
-    if deep or (_may_be_seen_through(image) and not _is_opaque(image)):
+    if deep or _may_be_seen_through(image):
         canvas = Image.new("RGB", image.size)
         for top, strip in _strips(image):
             canvas.paste(_from_deep_grey(strip) if deep else _on_white(strip), (0, top))
@@ -152,12 +178,6 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 def _may_be_seen_through(image: Image.Image) -> bool:
     return "A" in image.mode or "a" in image.mode or "transparency" in image.info
-
-
-def _is_opaque(image: Image.Image) -> bool:
-    return image.mode == "RGBA" and all(
-        int(np.bitwise_and.reduce(np.frombuffer(strip.tobytes(), "<u4"))) >> 24 == OPAQUE for _, strip in _strips(image)
-    )
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -177,8 +197,12 @@ def _rows(image: Image.Image) -> Pixels:
     return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, 3)
 
 
-def _digest(image: Image.Image) -> str:
+def _looked_through(image: Image.Image) -> tuple[str, bool]:
+    """The digest of an RGB image's pixels, and whether a byte that Pillow leaves unused is less than 255."""
     digest = xxhash.xxh3_128("{}x{}:".format(*image.size).encode())
+    all_have = np.uint32(0xFFFFFFFF)
     for _, strip in _strips(image):
-        digest.update(strip.tobytes("raw", "RGBX"))  # as Pillow holds them: nothing is packed for it
-    return digest.hexdigest()
+        data = strip.tobytes("raw", "RGBX")  # as Pillow holds them: nothing is packed for it
+        digest.update(data)
+        all_have &= np.bitwise_and.reduce(np.frombuffer(data, "<u4"))
+    return digest.hexdigest(), int(all_have) >> 24 != OPAQUE

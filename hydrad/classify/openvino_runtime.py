@@ -14,10 +14,11 @@ from hydrad.classify import backend
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.export_vetting import vet
 from hydrad.classify.manifest import Precision
-from hydrad.classify.runtime import Batch, InBatches, NoRoom, first_line
+from hydrad.classify.runtime import Batch, InBatches, NoRoom, close_sizes_up_to, first_line
 from hydrad.classify.silent import openvino
 from hydrad.errors import BundleError
 
+SMALL: Final = 2_000_000  # parameters; the shipped network has half as many
 OUTPUTS: Final = ("logits", "scores", "embeddings", "heatmaps")  # the last only where the network has maps
 
 _NAMES: Final[dict[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}  # as OpenVINO calls them
@@ -38,10 +39,18 @@ class OpenVinoRuntime(InBatches):
         if bundle.export is None:
             raise BundleError("it has no export for the CPU runtime")
         chosen = precision or fastest(bundle)
-        super().__init__(bundle.computed_in(chosen), batch)
+        super().__init__(bundle.computed_in(chosen), batch, close_sizes_up_to(batch))
         self._temperature = self.bundle.temperature
-        self._network = Network(bundle.export, bundle.manifest.preparation.shape, len(bundle.manifest.labels), chosen)
+        manifest = bundle.manifest
+        self._network = Network(
+            bundle.export, manifest.preparation.shape, len(manifest.labels), chosen, _threads(manifest.parameters)
+        )
         self.name = f"openvino cpu {chosen}"
+
+    def warm(self) -> None:
+        """Compute the smallest and the largest batch: what lies between takes its first time milliseconds longer."""
+        for size in {self.sizes[0], self.sizes[-1]}:
+            self._answer(np.zeros((size, *self.bundle.manifest.preparation.shape), np.uint8))
 
     def rest(self) -> None:
         """Give back the memory of what lies between the layers: 120 MiB of the 135 that the shipped network takes."""
@@ -63,12 +72,15 @@ class Network:
         shape: of one prepared image, (height, width, channels).
         labels: how many.
         precision: in which it is computed.
+        threads: that compute a batch together; as many as there are when None.
 
     Raises:
         BundleError: it is no network of known operations, or fits neither the images nor the labels.
     """
 
-    def __init__(self, export: Path, shape: tuple[int, int, int], labels: int, precision: Precision) -> None:
+    def __init__(
+        self, export: Path, shape: tuple[int, int, int], labels: int, precision: Precision, threads: int | None = None
+    ) -> None:
         vet(export)
         try:
             model = _core().read_model(export)
@@ -79,7 +91,7 @@ class Network:
                 {
                     "INFERENCE_PRECISION_HINT": _NAMES[precision],
                     "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_NUM_THREADS": _threads(),
+                    "INFERENCE_NUM_THREADS": threads or _threads(),
                 },
             )
             self._compiled = compiled
@@ -123,10 +135,17 @@ def computes_bfloat16() -> bool:
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _threads() -> int:
-    """As many as the process was told, or as there are cores."""
+def _threads(parameters: int | None = None) -> int:
+    """As many as the process was told, or as there are cores; fewer for a network of so few parameters.
+
+    What a small one computes costs less than to decode its images, and its threads would wait for each other while
+    the cores decode the next ones.
+    """
     told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdigit() and int(told) else backend.threads()
+    if told.isdigit() and int(told):
+        return int(told)
+    there = backend.threads()
+    return there if parameters is None or parameters > SMALL else max(1, there // 4)
 
 
 @cache

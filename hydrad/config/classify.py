@@ -19,7 +19,7 @@ class Computing(Section):
 
     precision: CpuPrecision = "auto"
     batch: Batch = 32
-    max_wait_ms: Wait = 20
+    max_wait_ms: Wait = 100
     open_models: Annotated[int, Field(strict=True, ge=1, le=1000)] = 32
     ray_address: Text = "auto"
     ray_gpus: NotNegative = 0
