@@ -17,14 +17,25 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from hydrad.classify import rights
 from hydrad.classify.arrays import opened
-from hydrad.classify.manifest import EXPORT, GOLDEN, MODEL, NOVELTY, Calibration, Manifest, Precision, parse
+from hydrad.classify.manifest import (
+    EXPORT,
+    GOLDEN,
+    MODEL,
+    NOVELTY,
+    Calibrated,
+    Calibration,
+    Manifest,
+    Precision,
+    export_in,
+    parse,
+)
 from hydrad.classify.novelty import Novelty
 from hydrad.domain import Pixels
 from hydrad.durable import sync_folder
@@ -34,6 +45,7 @@ MANIFEST = "bundle.json"
 REQUIRED = (MODEL, GOLDEN)
 LARGEST_MANIFEST = 4 * 1024 * 1024  # bytes
 BLANK = "0" * 64
+_OTHERS: Final[tuple[Calibrated, ...]] = get_args(Calibrated)
 _LOGITS_IN = "logits_"
 
 
@@ -141,7 +153,7 @@ class Golden:
             pictures = tuple(file[f"picture_{n}"] for n in range(len(logits)))
             others: dict[Precision, npt.NDArray[np.float32]] = {
                 precision: np.asarray(file[f"{_LOGITS_IN}{precision}"], np.float32)
-                for precision in get_args(Precision)
+                for precision in _OTHERS
                 if f"{_LOGITS_IN}{precision}" in file
             }
         tables = (logits, *others.values())
@@ -264,7 +276,8 @@ def _manifest(folder: Path) -> Manifest:
 
 def _check(folder: Path, manifest: Manifest, called: str) -> None:
     faults = [f"it calls itself {manifest.id!r}, unlike its folder"] if manifest.id != called else []
-    faults += [f"{name} is missing from its list of files" for name in REQUIRED if name not in manifest.files]
+    required = (*REQUIRED, *(part for precision in manifest.precisions for part in export_in(precision)))
+    faults += [f"{name} is missing from its list of files" for name in required if name not in manifest.files]
     present = set(_files(folder)) - {MANIFEST}
     faults += [f"{name} is missing" for name in sorted(set(manifest.files) - present)]
     faults += [f"{name} does not belong to it" for name in sorted(present - set(manifest.files))]
