@@ -127,7 +127,7 @@ class Golden:
 
     pictures: tuple[Pixels, ...]
     logits: npt.NDArray[np.float32]  # shape (pictures, labels), before temperature and softmax
-    others: Mapping[Precision, npt.NDArray[np.float32]] = field(default_factory=dict)  # the same in other precisions
+    others: Mapping[Calibrated, npt.NDArray[np.float32]] = field(default_factory=dict)  # the same in other precisions
 
     def computed_in(self, precision: Precision) -> Golden:
         """What a network gave in this precision; raise BundleError where nobody asked it."""
@@ -151,7 +151,7 @@ class Golden:
         with opened(data, "golden images") as file:
             logits = np.asarray(file["logits"], np.float32)
             pictures = tuple(file[f"picture_{n}"] for n in range(len(logits)))
-            others: dict[Precision, npt.NDArray[np.float32]] = {
+            others: dict[Calibrated, npt.NDArray[np.float32]] = {
                 precision: np.asarray(file[f"{_LOGITS_IN}{precision}"], np.float32)
                 for precision in _OTHERS
                 if f"{_LOGITS_IN}{precision}" in file

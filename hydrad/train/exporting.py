@@ -2,7 +2,7 @@
 
 What the export says of held-out images is compared with what Keras says of them. In float32 it has to be the same. In
 another precision scores shift, so temperature, thresholds and the limit of novelty are found anew through exactly that
-runtime; where a held-out image then gets another label, the precision is left out. int8 is made only where it is asked for.
+runtime; where a held-out image then gets another label, the precision is left out. int8 is made where it is asked for.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ Calibrate = Callable[[Onlooker], tuple[Calibration, Novelty | None]]  # what fit
 
 @contextmanager
 def exported(
-    network: Trained, images: Images, seen: Seen, calibrate: Calibrate, learned: Images | None = None
+    network: Trained, images: Images, seen: Seen, calibrate: Calibrate, *, learned: Images | None = None
 ) -> Iterator[Export | None]:
     """The export of a network, until the end of the block; None where it cannot be had or does not agree.
 
@@ -86,7 +86,7 @@ def exported(
     """
     with tempfile.TemporaryDirectory(prefix="hydrad-export-") as name:
         try:
-            found = _export(network, Path(name), images, seen, calibrate, learned)
+            found = _export(network, Path(name), images, seen, calibrate, learned=learned)
         except BundleError as fault:
             _log.warning("no_export", reason=str(fault))
             found = None
@@ -94,7 +94,7 @@ def exported(
 
 
 def _export(
-    network: Trained, folder: Path, images: Images, seen: Seen, calibrate: Calibrate, learned: Images | None
+    network: Trained, folder: Path, images: Images, seen: Seen, calibrate: Calibrate, *, learned: Images | None
 ) -> Export:
     _write(network, folder)
     from hydrad.classify.openvino_runtime import computes_bfloat16  # noqa: PLC0415  it was there to write

@@ -134,7 +134,7 @@ def learn(plan: Plan, sets: Sets, tell: Tell) -> Bundle:
     )
     trained = Trained(fitted.model, plan.start.preparation, [*sets.labels.values()])
     learned = _to_quantize_by(sets.training, plan.seed) if plan.int8 else None
-    with exported(trained, images, said, partial(calibrated, sets=sets, held=held), learned) as export:
+    with exported(trained, images, said, partial(calibrated, sets=sets, held=held), learned=learned) as export:
         if export is not None:
             metrics["exports"] = facts["exports"] = dict(export.figures)
         papers = {REPORT: report.page(_title(plan), facts, found, _shown(sets, found, seen))}
