@@ -158,6 +158,18 @@ def test_what_cannot_be_is_refused_before_anything_is_read(home, words, says, ca
     assert not list((home / "models").glob(".training-*"))
 
 
+def test_int8_without_what_makes_it_is_refused_before_anything_is_read(home, capsys, monkeypatch):
+    monkeypatch.setattr(modest, "step_back", lambda _: 1)
+    monkeypatch.setitem(sys.modules, "nncf", None)  # to Python it is not installed
+    assert cli.main(["train", "digits", "--int8", "--id", "small", "-c", str(home / "hydra.toml")]) == 2
+    said = capsys.readouterr().err
+    assert "train.int8: NNCF is not installed" in said
+    assert "constraints/int8.txt" in said
+    with opened(home) as store:
+        assert all(one.settings["id"] != "small" for one in trainings.trainings(store))
+    assert not list((home / "models").glob(".training-*"))
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real images are not part of the project")
 def test_a_run_with_data_is_told_from_an_empty_one_on_plots_never_seen(tmp_path):
     (tmp_path / "hydra.toml").write_text(CONFIG.replace("width = 32\nheight = 32\nepochs = 8", "epochs = 12"))
