@@ -1,6 +1,6 @@
 """int8 answers where somebody asked for it, calibrated by itself, and only where no held-out image changed sides.
 
-NNCF need not be here: a graph is quantized by hand, as coarsely as a test wants it. tests/in_int8 looks at what NNCF makes.
+NNCF need not be here: a graph is quantized by hand, as coarsely as a test wants it. NNCF's own have other tests.
 """
 
 from __future__ import annotations
