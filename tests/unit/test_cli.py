@@ -80,9 +80,9 @@ def test_the_configuration_is_found_by_the_environment(settings, monkeypatch, ca
 
 def test_a_model_without_the_precision_that_is_asked_for_is_told_of(tmp_path, capsys):
     path = tmp_path / "hydra.toml"
-    (tmp_path / "models").symlink_to(shipped.MODELS)
+    store = f'[store]\nmodels = "{shipped.MODELS}"\n'
     for precision, told in (("int8", True), ("float32", False), ("auto", False)):
-        path.write_text(f'[beam]\nkind = "fixed"\n[classify]\nprecision = "{precision}"\n')
+        path.write_text(f'{store}[beam]\nkind = "fixed"\n[classify]\nprecision = "{precision}"\n')
         cli.main(["check", "--json", "-c", str(path)])
         found = {one["what"]: one["says"] for one in map(json.loads, capsys.readouterr().out.splitlines())}
         assert ("not calibrated for int8" in found[f"model {shipped.ID}"]) == told
