@@ -88,6 +88,30 @@ def test_equal_images_give_an_equal_network(made: Bundle, tmp_path: Path) -> Non
     assert (tmp_path / EXPORT_INT8[1]).read_bytes() == (made.folder / EXPORT_INT8[1]).read_bytes()
 
 
+ELSEWHERE = """
+import sys
+from pathlib import Path
+import numpy as np
+from hydrad.classify.openvino_runtime import Network
+answers = Network(Path(sys.argv[1]), (64, 64, 3), 3, "int8").answer(np.load(sys.argv[2]), 1.0)
+np.save(sys.argv[3], answers[0])
+"""
+
+
+def test_a_cpu_without_instructions_for_it_says_the_same(made: Bundle, tmp_path: Path) -> None:
+    images = np.random.default_rng(4).choice(
+        np.array([0, 255], np.uint8), (12, *PREPARATION.shape)
+    )  # as loud as can be
+    np.save(tmp_path / "images.npy", images)
+    said = []
+    for instructions in ("AVX2", "DEFAULT"):
+        environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": instructions, "PYTHONPATH": os.pathsep.join(sys.path)}
+        files = [made.folder / EXPORT_INT8[0], tmp_path / "images.npy", tmp_path / f"{instructions}.npy"]
+        subprocess.run([sys.executable, "-c", ELSEWHERE, *files], check=True, env=environment, timeout=100)
+        said.append(np.load(files[-1]))
+    np.testing.assert_allclose(said[0], said[1], atol=1e-3 * float(np.abs(said[1]).max()))
+
+
 SILENT = """
 import sys
 from pathlib import Path
