@@ -6,15 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from loud_network import LABELS, PREPARATION, loud, random_images
-from PIL import Image
-from sklearn.datasets import load_digits
+from training_world import digits
 
 from hydrad.classify import bundle as bundles
 from hydrad.classify import novelty, opening, runtime
@@ -139,16 +137,6 @@ def run(home: Path, *words: str) -> str:
     done = subprocess.run(command, check=False, cwd=home, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def digits(folder: Path, kinds: Sequence[int]) -> None:
-    """A folder per digit, of small pictures."""
-    found = load_digits()
-    for n, (picture, kind) in enumerate(zip(found.images, found.target, strict=True)):
-        if kind in kinds:
-            path = folder / f"digit {kind}" / f"{n}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray((picture * 15).astype(np.uint8)).save(path)
 
 
 def test_a_training_that_is_asked_to_states_what_int8_costs(tmp_path: Path) -> None:

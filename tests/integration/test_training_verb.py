@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from sklearn.datasets import load_digits
 from sqlalchemy import make_url
+from training_world import digits
 
 from hydrad import cli
 from hydrad.classify import bundle as bundles
@@ -31,16 +31,6 @@ pytestmark = [pytest.mark.keras, pytest.mark.timeout(300)]
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
 CONFIG = '[beam]\nkind = "fixed"\n[train]\nwidth = 32\nheight = 32\nepochs = 8\nthreads = 1\n'
 VARYING = {"ms_per_image", "took_s"}  # of metrics: what two equal trainings differ in
-
-
-def digits(folder: Path, kinds: Sequence[int]) -> None:
-    """A folder per digit, of small pictures."""
-    found = load_digits()
-    for n, (picture, kind) in enumerate(zip(found.images, found.target, strict=True)):
-        if kind in kinds:
-            path = folder / f"digit {kind}" / f"{n}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray((picture * 15).astype(np.uint8)).save(path)
 
 
 @contextmanager
