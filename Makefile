@@ -8,7 +8,7 @@ SECONDS ?= 120
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 
-.PHONY: setup prepare demo test test-phoebus test-ray lint bench bench-pages soak soak-ca dead-boards fuzz bundle lock clean install install-units uninstall wheels test-install audit faults
+.PHONY: setup prepare demo test test-phoebus test-ray test-int8 lint bench bench-pages soak soak-ca dead-boards fuzz bundle lock clean install install-units uninstall wheels test-install audit faults
 
 setup: .venv/.ready
 
@@ -47,6 +47,15 @@ test-ray: prepare .venv/.ray-ready
 
 .venv/.ray-ready: .venv/.dev-ready constraints/ray.txt
 	$(PIP) --no-deps --require-hashes -r constraints/ray.txt
+	@$(BIN)/pip --disable-pip-version-check --quiet check
+	@touch $@
+
+# NNCF quantizes a network that has learned, on this machine.
+test-int8: prepare .venv/.int8-ready
+	$(BIN)/pytest tests/in_int8 $(ARGS)
+
+.venv/.int8-ready: .venv/.dev-ready constraints/int8.txt
+	$(PIP) --no-deps --require-hashes -r constraints/int8.txt
 	@$(BIN)/pip --disable-pip-version-check --quiet check
 	@touch $@
 

@@ -13,7 +13,7 @@ from hydrad import log, root_tasks, runs
 from hydrad.beam import Watch, monitor
 from hydrad.bulletin import Surroundings
 from hydrad.classify.fixed import FixedClassifier
-from hydrad.classify.opening import Opener, for_any_host
+from hydrad.classify.opening import Opener, on_any_host
 from hydrad.classify.ray_runtime import Cluster, on_cluster
 from hydrad.classify.runtime import OpenRuntime
 from hydrad.classify.service import ModelService
@@ -239,7 +239,7 @@ def _open_runtime(section: Models, stack: ExitStack) -> OpenRuntime:
     if section.kind != "ray":
         return Opener(section.kind, section.precision)
     cluster = stack.enter_context(Cluster(section.ray_address, gpus=section.ray_gpus))
-    return on_cluster(cluster, Opener("auto", for_any_host(section.precision)))
+    return on_cluster(cluster, on_any_host("auto", section.precision))
 
 
 def _tasks_of(flights: Flights) -> dict[str, Callable[[], Awaitable[object]]]:

@@ -288,6 +288,9 @@ def _training(train: argparse.ArgumentParser) -> None:
     train.add_argument("--good-share", type=_positive, metavar="SHARE", help="of the good images to learn from, 0 to 1")
     train.add_argument("--hold-out", choices=("auto", "run", "plot", "image"), help="what is kept apart for the test")
     train.add_argument(
+        "--int8", action=argparse.BooleanOptionalAction, help="also quantized for a CPU, its accuracy cost measured"
+    )
+    train.add_argument(
         "--emulate",
         action="append",
         default=[],

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from hydrad import images
 from hydrad.domain import Meaning
@@ -87,3 +88,13 @@ def brought(store: Store, folder: Path, records: Sequence[Labelled], meanings: M
         found.append(NewImage(one.plot, picture.sha256, facts, str(one.path), one.run))
         marks.append(Mark(one.plot, picture.sha256, one.label, hand))
     bring(store, found, marks, lambda label: meanings[label])
+
+
+def digits(folder: Path, kinds: Sequence[int]) -> None:
+    """A folder per digit, of small pictures."""
+    found = load_digits()
+    for n, (picture, kind) in enumerate(zip(found.images, found.target, strict=True)):
+        if kind in kinds:
+            path = folder / f"digit {kind}" / f"{n}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((picture * 15).astype(np.uint8)).save(path)

@@ -17,14 +17,25 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from hydrad.classify import rights
 from hydrad.classify.arrays import opened
-from hydrad.classify.manifest import EXPORT, GOLDEN, MODEL, NOVELTY, Calibration, Manifest, Precision, parse
+from hydrad.classify.manifest import (
+    EXPORT,
+    GOLDEN,
+    MODEL,
+    NOVELTY,
+    Calibrated,
+    Calibration,
+    Manifest,
+    Precision,
+    export_in,
+    parse,
+)
 from hydrad.classify.novelty import Novelty
 from hydrad.domain import Pixels
 from hydrad.durable import sync_folder
@@ -34,6 +45,7 @@ MANIFEST = "bundle.json"
 REQUIRED = (MODEL, GOLDEN)
 LARGEST_MANIFEST = 4 * 1024 * 1024  # bytes
 BLANK = "0" * 64
+_OTHERS: Final[tuple[Calibrated, ...]] = get_args(Calibrated)
 _LOGITS_IN = "logits_"
 
 
@@ -115,7 +127,7 @@ class Golden:
 
     pictures: tuple[Pixels, ...]
     logits: npt.NDArray[np.float32]  # shape (pictures, labels), before temperature and softmax
-    others: Mapping[Precision, npt.NDArray[np.float32]] = field(default_factory=dict)  # the same in other precisions
+    others: Mapping[Calibrated, npt.NDArray[np.float32]] = field(default_factory=dict)  # the same in other precisions
 
     def computed_in(self, precision: Precision) -> Golden:
         """What a network gave in this precision; raise BundleError where nobody asked it."""
@@ -139,9 +151,9 @@ class Golden:
         with opened(data, "golden images") as file:
             logits = np.asarray(file["logits"], np.float32)
             pictures = tuple(file[f"picture_{n}"] for n in range(len(logits)))
-            others: dict[Precision, npt.NDArray[np.float32]] = {
+            others: dict[Calibrated, npt.NDArray[np.float32]] = {
                 precision: np.asarray(file[f"{_LOGITS_IN}{precision}"], np.float32)
-                for precision in get_args(Precision)
+                for precision in _OTHERS
                 if f"{_LOGITS_IN}{precision}" in file
             }
         tables = (logits, *others.values())
@@ -264,7 +276,8 @@ def _manifest(folder: Path) -> Manifest:
 
 def _check(folder: Path, manifest: Manifest, called: str) -> None:
     faults = [f"it calls itself {manifest.id!r}, unlike its folder"] if manifest.id != called else []
-    faults += [f"{name} is missing from its list of files" for name in REQUIRED if name not in manifest.files]
+    required = (*REQUIRED, *(part for precision in manifest.precisions for part in export_in(precision)))
+    faults += [f"{name} is missing from its list of files" for name in required if name not in manifest.files]
     present = set(_files(folder)) - {MANIFEST}
     faults += [f"{name} is missing" for name in sorted(set(manifest.files) - present)]
     faults += [f"{name} does not belong to it" for name in sorted(present - set(manifest.files))]

@@ -16,9 +16,9 @@ from hydrad.errors import BundleError
 
 _OPERATIONS: Final = frozenset({
     "Abs", "Add", "AvgPool", "BatchNormInference", "Broadcast", "Clamp", "Concat", "Const", "Convert", "Convolution",
-    "ConvolutionBackpropData", "Cos", "DepthToSpace", "Divide", "Einsum", "Elu", "Equal", "Erf", "Exp", "Floor",
-    "Gather", "Gelu", "Greater", "GreaterEqual", "GroupConvolution", "GroupConvolutionBackpropData", "HSigmoid",
-    "HSwish", "HardSigmoid", "Interpolate", "LRN", "Less", "LessEqual", "Log", "LogSoftmax", "LogicalAnd",
+    "ConvolutionBackpropData", "Cos", "DepthToSpace", "Divide", "Einsum", "Elu", "Equal", "Erf", "Exp", "FakeQuantize",
+    "Floor", "Gather", "Gelu", "Greater", "GreaterEqual", "GroupConvolution", "GroupConvolutionBackpropData",
+    "HSigmoid", "HSwish", "HardSigmoid", "Interpolate", "LRN", "Less", "LessEqual", "Log", "LogSoftmax", "LogicalAnd",
     "LogicalNot", "LogicalOr", "MVN", "MatMul", "MaxPool", "Maximum", "Minimum", "Mish", "Multiply", "Negative",
     "NormalizeL2", "NotEqual", "OneHot", "PRelu", "Pad", "Parameter", "Power", "Range", "ReLU", "ReduceL1", "ReduceL2",
     "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Result", "Round", "Select", "Selu",

@@ -26,8 +26,10 @@ MODEL = "model.keras"
 NOVELTY = "novelty.npz"
 GOLDEN = "golden.npz"
 EXPORT = ("network.xml", "network.bin")  # for the CPU runtime
+EXPORT_INT8 = ("network-int8.xml", "network-int8.bin")  # the same, quantized
 
-Precision = Literal["float32", "bfloat16"]
+Calibrated = Literal["bfloat16", "int8"]  # what needs a calibration of its own
+Precision = Literal["float32"] | Calibrated
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 
@@ -93,9 +95,7 @@ class Manifest(Part):
     parameters: int = Field(ge=1)
     temperature: float = Field(gt=0)  # the logits are divided by it before the softmax
     thresholds: Mapping[str, Probability]  # suggested, per label
-    precisions: Mapping[Literal["bfloat16"], Calibration] = Field(
-        default_factory=dict
-    )  # that it may be computed in too
+    precisions: Mapping[Calibrated, Calibration] = Field(default_factory=dict)  # that it may be computed in too
     golden: Golden
     data: DataSet
     metrics: Mapping[str, JsonValue] = Field(default_factory=dict)
@@ -120,6 +120,11 @@ class Manifest(Part):
     def meanings(self) -> dict[str, Meaning]:
         """What each label says about the detector."""
         return {label.name: label.meaning for label in self.labels}
+
+
+def export_in(precision: Precision) -> tuple[str, str]:
+    """The files, description and weights, that a network is computed from in this precision."""
+    return EXPORT_INT8 if precision == "int8" else EXPORT
 
 
 def parse(document: Any) -> Manifest:

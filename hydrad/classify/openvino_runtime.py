@@ -13,7 +13,7 @@ from hydrad import footprint
 from hydrad.classify import backend
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.export_vetting import vet
-from hydrad.classify.manifest import Precision
+from hydrad.classify.manifest import Precision, export_in
 from hydrad.classify.runtime import Batch, InBatches, NoRoom, close_sizes_up_to, first_line
 from hydrad.classify.silent import openvino
 from hydrad.errors import BundleError
@@ -21,7 +21,8 @@ from hydrad.errors import BundleError
 SMALL: Final = 2_000_000  # parameters; the shipped network has half as many
 OUTPUTS: Final = ("logits", "scores", "embeddings", "heatmaps")  # the last only where the network has maps
 
-_NAMES: Final[dict[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}  # as OpenVINO calls them
+# As OpenVINO calls them. What is quantized says so itself; the rest of it is computed as it was calibrated everywhere.
+_NAMES: Final[dict[Precision, str]] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
 class OpenVinoRuntime(InBatches):
@@ -29,7 +30,7 @@ class OpenVinoRuntime(InBatches):
 
     Args:
         batch: the most images at once.
-        precision: None for the fastest that this CPU computes by itself and the bundle was calibrated for.
+        precision: None for the fastest that this CPU computes by itself and the bundle was calibrated for, int8 aside.
 
     Raises:
         BundleError: there is no export, it cannot be read, or it is not calibrated for that precision.
@@ -41,9 +42,9 @@ class OpenVinoRuntime(InBatches):
         chosen = precision or fastest(bundle)
         super().__init__(bundle.computed_in(chosen), batch, close_sizes_up_to(batch))
         self._temperature = self.bundle.temperature
-        manifest = bundle.manifest
+        export, manifest = bundle.folder / export_in(chosen)[0], bundle.manifest
         self._network = Network(
-            bundle.export, manifest.preparation.shape, len(manifest.labels), chosen, _threads(manifest.parameters)
+            export, manifest.preparation.shape, len(manifest.labels), chosen, _threads(manifest.parameters)
         )
         self.name = f"openvino cpu {chosen}"
 
@@ -126,7 +127,10 @@ class Network:
 
 
 def fastest(bundle: Bundle) -> Precision:
-    """Of the precisions that a bundle was calibrated for the one in which this CPU is fastest."""
+    """Of the precisions that a bundle was calibrated for the one in which this CPU is fastest, but for int8.
+
+    Quantized numbers answer only where somebody asked for them.
+    """
     return "bfloat16" if "bfloat16" in bundle.precisions and computes_bfloat16() else "float32"
 
 

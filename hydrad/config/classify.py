@@ -11,7 +11,7 @@ from hydrad.config.section import Section, by_kind
 from hydrad.config.values import Batch, NotNegative, Positive, Text
 
 Wait = Annotated[NotNegative, Field(le=1000)]
-CpuPrecision = Literal["auto", "float32", "bfloat16"]
+CpuPrecision = Literal["auto", "float32", "bfloat16", "int8"]
 
 
 class Computing(Section):

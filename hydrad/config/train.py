@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hydrad.config.section import Section
-from hydrad.config.values import Batch, Count, Number, Positive, Share, Side, Text
+from hydrad.config.values import Batch, Count, Flag, Number, Positive, Share, Side, Text
 
 
 class Emulate(Section):
@@ -47,6 +47,7 @@ class Train(Section):
     hold_out: Literal["auto", "run", "plot", "image"] = "auto"
     few: Count = 10
     precision: Literal["auto", "float32", "mixed"] = "auto"
+    int8: Flag = False
     shift: Annotated[Number, Field(ge=0, le=0.2)] = 0.0
     scale: Annotated[Number, Field(ge=0, le=0.2)] = 0.0
     contrast: Share = 0.0

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from hydrad.classify.manifest import Identifier
 from hydrad.config import Emulate, Section, Symmetry, Train
-from hydrad.config.values import Count, Share, Side, Text
+from hydrad.config.values import Count, Flag, Share, Side, Text
 from hydrad.errors import ConfigurationError
 from hydrad.train.labelled import Labelled
 
@@ -39,6 +39,7 @@ class Asked(Section):
     hold_out: Literal["auto", "run", "plot", "image"]
     few: Count
     precision: Literal["auto", "float32", "mixed"]
+    int8: Flag = False
     shift: float = 0.0
     scale: float = 0.0
     contrast: float = 0.0

@@ -2,7 +2,7 @@
 
 What the export says of held-out images is compared with what Keras says of them. In float32 it has to be the same. In
 another precision scores shift, so temperature, thresholds and the limit of novelty are found anew through exactly that
-runtime; where a held-out image then gets another label, the precision is left out.
+runtime; where a held-out image then gets another label, the precision is left out. int8 is made where it is asked for.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ from hydrad import log
 from hydrad.classify import backend
 from hydrad.classify.head import split
 from hydrad.classify.keras_runtime import one_pass
-from hydrad.classify.manifest import EXPORT, Calibration, Precision
+from hydrad.classify.manifest import EXPORT, EXPORT_INT8, Calibrated, Calibration, Precision, export_in
 from hydrad.classify.novelty import Novelty
 from hydrad.classify.prepare import Preparation
 from hydrad.classify.runtime import first_line
 from hydrad.classify.silent import openvino
 from hydrad.domain import Meaning
 from hydrad.errors import BundleError
+from hydrad.train import quantizing
 from hydrad.train.evaluation.calibrate import scores_of
 from hydrad.train.seen import Onlooker, Seen
 
 TIMED_S: Final = 0.5  # so long each precision is timed
 SCORE_OFF: Final = 1e-3  # the most that a score in float32 may differ from Keras'
+
+Images = npt.NDArray[np.uint8]  # shape (images, height, width, channels)
 
 _log = log.get("train")
 
@@ -61,8 +64,8 @@ class Export:
     """A network's export, and in what it may be computed beside float32."""
 
     files: Mapping[str, Path]  # by name inside the bundle
-    others: Mapping[Precision, InPrecision] = field(default_factory=dict)
-    figures: Mapping[str, JsonValue] = field(default_factory=dict)  # by precision: how it agrees with Keras
+    others: Mapping[Calibrated, InPrecision] = field(default_factory=dict)
+    figures: Mapping[str, JsonValue] = field(default_factory=dict)  # by precision: how it agrees with Keras, or why not
 
 
 Calibrate = Callable[[Onlooker], tuple[Calibration, Novelty | None]]  # what fits the answers of one precision
@@ -70,7 +73,7 @@ Calibrate = Callable[[Onlooker], tuple[Calibration, Novelty | None]]  # what fit
 
 @contextmanager
 def exported(
-    network: Trained, images: npt.NDArray[np.uint8], seen: Seen, calibrate: Calibrate
+    network: Trained, images: Images, seen: Seen, calibrate: Calibrate, *, learned: Images | None = None
 ) -> Iterator[Export | None]:
     """The export of a network, until the end of the block; None where it cannot be had or does not agree.
 
@@ -79,17 +82,20 @@ def exported(
         images: held out, prepared, shape (images, height, width, channels).
         seen: what Keras says of them.
         calibrate: finds what fits the answers of another precision than float32.
+        learned: images that were learned from, prepared, by which it is quantized; None: it is not.
     """
     with tempfile.TemporaryDirectory(prefix="hydrad-export-") as name:
         try:
-            found = _export(network, Path(name), images, seen, calibrate)
+            found = _export(network, Path(name), images, seen, calibrate, learned=learned)
         except BundleError as fault:
             _log.warning("no_export", reason=str(fault))
             found = None
         yield found
 
 
-def _export(network: Trained, folder: Path, images: npt.NDArray[np.uint8], seen: Seen, calibrate: Calibrate) -> Export:
+def _export(
+    network: Trained, folder: Path, images: Images, seen: Seen, calibrate: Calibrate, *, learned: Images | None
+) -> Export:
     _write(network, folder)
     from hydrad.classify.openvino_runtime import computes_bfloat16  # noqa: PLC0415  it was there to write
 
@@ -101,21 +107,30 @@ def _export(network: Trained, folder: Path, images: npt.NDArray[np.uint8], seen:
             f"{agreed['other_label']} of {len(images)} held-out images get another label from the export than from"
             f" Keras, and scores differ by up to {agreed['score_off']:.2g}"
         )
-    others: dict[Precision, InPrecision] = {}
-    if computes_bfloat16():
-        fast = _onlooker(folder, network, "bfloat16")
-        figures["bfloat16"] = agreed = _agreement(seen, fast.look(images), fast.ms_per_image(images, TIMED_S))
+    tried: list[Calibrated] = ["bfloat16"] if computes_bfloat16() else []
+    if learned is not None:
+        try:
+            quantizing.quantize(folder / EXPORT[0], folder / EXPORT_INT8[0], learned)
+            tried.append("int8")
+        except BundleError as fault:  # which costs the rest of the export nothing
+            _log.warning("no_int8", reason=str(fault))
+            figures["int8"] = {"reason": str(fault)}
+    others: dict[Calibrated, InPrecision] = {}
+    for precision in tried:
+        fast = _onlooker(folder, network, precision)
+        figures[precision] = agreed = _agreement(seen, fast.look(images), fast.ms_per_image(images, TIMED_S))
         if not agreed["other_label"]:
-            others["bfloat16"] = InPrecision(fast, *calibrate(fast))
+            others[precision] = InPrecision(fast, *calibrate(fast))
     _log.info("exported", served_in=["float32", *others], **figures)
-    return Export({part: folder / part for part in EXPORT}, others, figures)
+    parts = {part for precision in others for part in export_in(precision)} | set(EXPORT)
+    return Export({part: folder / part for part in sorted(parts)}, others, figures)
 
 
 def _onlooker(folder: Path, network: Trained, precision: Precision) -> Onlooker:
     from hydrad.classify.openvino_runtime import Network  # noqa: PLC0415  OpenVINO is optional
 
     shape = network.preparation.shape
-    compiled = Network(folder / EXPORT[0], shape, len(network.meanings), precision)
+    compiled = Network(folder / export_in(precision)[0], shape, len(network.meanings), precision)
     return Onlooker(shape, lambda images: compiled.answer(images, 1.0))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import JsonValue
 
 from hydrad import log
@@ -20,7 +21,7 @@ from hydrad.classify.novelty import Novelty
 from hydrad.config import Symmetry
 from hydrad.domain import Meaning, Pixels
 from hydrad.errors import ConfigurationError, ImageError
-from hydrad.train import balance, modest, struck
+from hydrad.train import balance, modest, quantizing, struck
 from hydrad.train.assemble import Design, Measured, assemble, onlooker
 from hydrad.train.augment import Augmentation, Changes
 from hydrad.train.dataset import Sets
@@ -62,6 +63,7 @@ class Plan:
     batch: int = 32
     seed: int = 1
     precision: Precision = "auto"
+    int8: bool = False  # also quantized for the CPU runtime, where it then agrees
     threads: int = 1
     symmetry: tuple[Symmetry, ...] = ()
     changes: Changes = Changes()  # noqa: RUF009  it is frozen
@@ -120,12 +122,8 @@ def learn(plan: Plan, sets: Sets, tell: Tell) -> Bundle:
         pointing = emulated["pointing"]
         near = pointing["near"] if isinstance(pointing, dict) else None
         facts["emulated_test"] = {"raised": emulated["faults_raised"], "pointing": near, "file": REPORT_EMULATED}
-    papers = {REPORT: report.page(_title(plan), facts, found, _shown(sets, found, seen))}
-    if made is not None and emulated is not None and seen_made is not None:
-        shown = {n: Shown(_rgb(made.examples.images[n]), _map(seen_made, n)) for n in report.wanted(emulated)}
-        papers[REPORT_EMULATED] = report.page(f"{_title(plan)}: emulated faults", facts, emulated, shown)
     metrics: dict[str, JsonValue] = {
-        **found, "emulated": emulated, "making": facts, "curve": curve, "seed": fitted.seed,
+        **found, "emulated": emulated, "making": dict(facts), "curve": curve, "seed": fitted.seed,
     }  # fmt: skip
     design = Design(plan.id, sets.labels, plan.plots, plan.start.preparation, plan.start.says)
     data = DataSet(images=len(training), seed=plan.seed, fingerprint=fingerprint(sets))
@@ -135,9 +133,14 @@ def learn(plan: Plan, sets: Sets, tell: Tell) -> Bundle:
         else (np.concatenate([sets.test.images, made.examples.images]), seen.with_more(seen_made))
     )
     trained = Trained(fitted.model, plan.start.preparation, [*sets.labels.values()])
-    with exported(trained, images, said, partial(calibrated, sets=sets, held=held)) as export:
+    learned = _to_quantize_by(sets.training, plan.seed) if plan.int8 else None
+    with exported(trained, images, said, partial(calibrated, sets=sets, held=held), learned=learned) as export:
         if export is not None:
-            metrics["exports"] = dict(export.figures)
+            metrics["exports"] = facts["exports"] = dict(export.figures)
+        papers = {REPORT: report.page(_title(plan), facts, found, _shown(sets, found, seen))}
+        if made is not None and emulated is not None and seen_made is not None:
+            shown = {n: Shown(_rgb(made.examples.images[n]), _map(seen_made, n)) for n in report.wanted(emulated)}
+            papers[REPORT_EMULATED] = report.page(f"{_title(plan)}: emulated faults", facts, emulated, shown)
         bundle = assemble(
             fitted.model,
             design,
@@ -309,6 +312,11 @@ def _facts(
         "fingerprint": fingerprint(sets),
         "took_s": took_s,
     }
+
+
+def _to_quantize_by(training: Examples, seed: int) -> npt.NDArray[np.uint8]:
+    """Images that were learned from, of every plot and whatever befell it."""
+    return training.images[quantizing.chosen(training.groups or training.truth.tolist(), seed)]
 
 
 def _title(plan: Plan) -> str:

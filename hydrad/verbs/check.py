@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -112,7 +112,16 @@ def _models(settings: Config) -> Iterator[Finding]:
         else:
             manifest = bundle.manifest
             canary = f"; no canary: {specimen.why_not}" if specimen.why_not else ""
-            yield f"model {bundle.id}", True, f"{manifest.architecture}, serves {' '.join(manifest.plots)}{canary}"
+            lacks = _lacking(settings.classify.precision, bundle.precisions)
+            says = f"{manifest.architecture}, serves {' '.join(manifest.plots)}{canary}{lacks}"
+            yield f"model {bundle.id}", True, says
+
+
+def _lacking(wished: str, has: Sequence[str]) -> str:
+    """That an export is not computed as the configuration wants it; nothing where there is none."""
+    if wished == "auto" or not has or wished in has:
+        return ""
+    return f"; not calibrated for {wished}, so on a CPU computed in {' or '.join(has)}"
 
 
 def _folders(settings: Config) -> Iterator[Finding]:

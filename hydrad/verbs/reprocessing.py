@@ -18,7 +18,7 @@ from hydrad import config, log
 from hydrad.classify import bundle as bundles
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.fitness import Wanted, sha256_of
-from hydrad.classify.opening import Opener, for_any_host
+from hydrad.classify.opening import Opener, on_any_host
 from hydrad.config import Config, Models, Watch
 from hydrad.errors import ConfigurationError
 from hydrad.reprocessing.archive import Extent, FolderArchive, Source, StoreArchive, extent
@@ -156,7 +156,7 @@ def _engine(
         root=root,
         batch=section.batch,
         threads=1 if options.ray else max(1, cores() // workers),
-        open_runtime=Opener(kind, for_any_host(section.precision) if options.ray else section.precision),
+        open_runtime=(on_any_host if options.ray else Opener)(kind, section.precision),
     )
     if options.ray:
         return RayCluster(job, options.ray, workers=options.workers, gpus=options.gpus or 0.0)

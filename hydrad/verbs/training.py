@@ -28,7 +28,7 @@ from hydrad.store.models import registry, trainings
 from hydrad.store.models.trainings import Training
 from hydrad.store.queries import Store
 from hydrad.store.tables import TrainingState
-from hydrad.train import asked, modest
+from hydrad.train import asked, modest, quantizing
 from hydrad.train.asked import Asked, Record, Sheet
 from hydrad.train.augment import Changes
 from hydrad.train.dataset import Wish, gather
@@ -64,7 +64,7 @@ def train(options: argparse.Namespace) -> None:
                 _register(store, bundle, person)
                 trainings.end(store, number, TrainingState.DONE, model=bundle.id)
             shutil.rmtree(work, ignore_errors=True)
-    _print(bundle, as_document=options.json)
+    _print(bundle, as_document=options.json, int8=sheet.asked.int8)
 
 
 def _wanted(options: argparse.Namespace, settings: config.Config, store: Store) -> tuple[str, Sheet]:
@@ -73,7 +73,7 @@ def _wanted(options: argparse.Namespace, settings: config.Config, store: Store) 
         return _queued(options.queued, settings, store)
     person = options.user or getpass.getuser()
     if options.resume:
-        return person, asked.read(_work(settings.store.models, options.resume))
+        return person, _possible(asked.read(_work(settings.store.models, options.resume)))
     return person, _sheet(options, settings, store)
 
 
@@ -83,7 +83,7 @@ def _queued(number: int, settings: config.Config, store: Store) -> tuple[str, Sh
     work = _work(settings.store.models, str(one.settings.get("id", "")))
     try:
         if (work / asked.ASKED).is_file():
-            sheet = asked.read(work)
+            sheet = _possible(asked.read(work))
         else:
             names = tuple(map(str, one.settings.get("plots", ())))
             found = [image for image in labelling.labelled(store, names) if image.plot in names]
@@ -152,7 +152,15 @@ def _written_down(wanted: Asked, found: Sequence[LabelledImage], settings: confi
         Record(path=one.lies_in(folder), plot=one.plot, label=one.label, sha256=one.sha256, run=one.run)
         for one in found
     )
-    return Sheet(asked=wanted, meanings={name: meaning.value for name, meaning in meanings.items()}, records=records)
+    words = {name: meaning.value for name, meaning in meanings.items()}
+    return _possible(Sheet(asked=wanted, meanings=words, records=records))
+
+
+def _possible(sheet: Sheet) -> Sheet:
+    """The same; raise ConfigurationError where this host lacks what it takes, before hours are spent on it."""
+    if sheet.asked.int8:
+        quantizing.require_installed("train.int8")
+    return sheet
 
 
 def _said(options: argparse.Namespace) -> dict[str, Any]:
@@ -161,7 +169,7 @@ def _said(options: argparse.Namespace) -> dict[str, Any]:
         name: value
         for name in (
             *("id", "parent", "architecture", "weights", "width", "height", "epochs", "seed", "good_share"),
-            "hold_out",
+            *("hold_out", "int8"),
         )
         if (value := getattr(options, name)) is not None
     }
@@ -231,6 +239,7 @@ def _learned(sheet: Sheet, settings: config.Config, threads: int, teller: Teller
         batch=wanted.batch,
         seed=wanted.seed,
         precision=wanted.precision,
+        int8=wanted.int8,
         threads=threads,
         symmetry=wanted.symmetry,
         changes=Changes(
@@ -311,7 +320,7 @@ def _work(models: Path, name: str) -> Path:
     return models / f"{asked.FOLDER}{name}"
 
 
-def _print(bundle: Bundle, *, as_document: bool) -> None:
+def _print(bundle: Bundle, *, as_document: bool, int8: bool) -> None:
     """The figures: everything for programs, a short table for people."""
     metrics: dict[str, Any] = dict(bundle.manifest.metrics)
     report = bundle.folder / REPORT
@@ -336,8 +345,28 @@ def _print(bundle: Bundle, *, as_document: bool) -> None:
         printing.say(f"emulated faults raised: {_share(made['faults_raised'])} of {made['faults_raised']['of']}")
     wrong = metrics["accuracy"]["of"] - metrics["accuracy"]["hits"]
     printing.say(f"misclassified: {wrong} of {metrics['accuracy']['of']} images held out; the report lists them")
+    if int8:
+        printing.say(f"int8: {_cost_of_int8(metrics.get('exports', {}))}")
     printing.say(f"report: {report}")
     printing.say(f"to put it into service: hydrad models promote {bundle.id}")
+
+
+def _cost_of_int8(exports: dict[str, Any]) -> str:
+    """What quantizing changed in what the network says of images held out, and what that bought."""
+    if (found := exports.get("int8")) is None:
+        return "not made, since the network has no export that answers as Keras does"
+    if "reason" in found:
+        return f"not made: {found['reason']}"
+    times = ", ".join(
+        f"{one['ms_per_image']:.3g} in {name}" for name, one in exports.items() if one.get("ms_per_image")
+    )
+    cost = (
+        f"{found['other_label']} of {found['images']} images held out get another label, scores are off by up to"
+        f" {found['score_off']:.2g}; ms an image: {times}"
+    )
+    if found["other_label"]:
+        return f"{cost}. It is left out, so as to change no verdict"
+    return f'{cost}. It serves where classify.precision = "int8"'
 
 
 def _share(share: dict[str, Any]) -> str:

@@ -11,41 +11,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loud_network import LABELS, PREPARATION, loud, random_images
+from structlog.testing import capture_logs
 
 from hydrad import shipped
-from hydrad.classify import backend, novelty, opening, runtime
 from hydrad.classify import bundle as bundles
+from hydrad.classify import novelty, opening, runtime
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.export_vetting import vet
 from hydrad.classify.keras_runtime import KerasRuntime
 from hydrad.classify.manifest import EXPORT, Calibration, DataSet
 from hydrad.classify.openvino_runtime import OpenVinoRuntime, computes_bfloat16
-from hydrad.classify.prepare import Preparation
-from hydrad.domain import Meaning
 from hydrad.errors import BundleError
-from hydrad.train import network
 from hydrad.train.assemble import Design, Measured, assemble, look, random_bundle
 from hydrad.train.exporting import Trained, exported
 
 pytestmark = [pytest.mark.keras]
 
-LABELS = {"Good": Meaning.GOOD, "Bad": Meaning.BAD, "NoData": Meaning.EMPTY}
-PREPARATION = Preparation(width=64, height=64)
 ITS_OWN = Calibration(temperature=2.5, thresholds={"Good": 0.4, "Bad": 0.7, "NoData": 0.6})
 needs_bfloat16 = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU does not compute in bfloat16")
-
-
-def random_images(count: int) -> np.ndarray:
-    return np.random.default_rng(3).integers(0, 256, (count, *PREPARATION.shape), np.uint8)
-
-
-def loud(seed: int = 5) -> object:
-    """A network whose answers differ from image to image, as those of one that has learned."""
-    keras = backend.keras()
-    keras.utils.set_random_seed(seed)
-    model = network.plain(64, 64, 3)
-    model.layers[-1].kernel.assign(model.layers[-1].kernel * 4000.0)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +77,26 @@ def test_a_precision_that_nobody_measured_is_refused(tmp_path: Path, made: Bundl
     bare = bundles.write(tmp_path, made.manifest.model_copy(update={"precisions": {}}), parts)
     assert runtime.ready(bare, opening.Opener(), 4).name == "openvino cpu float32"
     with pytest.raises(BundleError, match="not calibrated for bfloat16"):
-        runtime.ready(bare, opening.Opener("openvino", "bfloat16"), 4)
+        OpenVinoRuntime(bare, 4, "bfloat16")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+@pytest.mark.parametrize("kind", ["auto", "openvino"])
+def test_a_precision_that_is_asked_for_in_vain_costs_no_verdict(
+    tmp_path: Path, made: Bundle, kind: opening.Kind, precision: opening.Wished
+) -> None:
+    parts = {name: made.folder / name for name in made.manifest.files if "bfloat16" not in name}
+    bare = bundles.write(tmp_path, made.manifest.model_copy(update={"precisions": {}}), parts)
+    with capture_logs() as lines:
+        served = runtime.ready(bare, opening.Opener(kind, precision), 4)
+    assert served.name == "openvino cpu float32"
+    assert {"event": "not_calibrated", "model": "made", "asked_for": precision} in [
+        {key: line.get(key) for key in ("event", "model", "asked_for")} for line in lines
+    ]
+    images = random_images(3)
+    np.testing.assert_array_equal(
+        served.compute(images).scores, OpenVinoRuntime(bare, 4, "float32").compute(images).scores
+    )
 
 
 def test_without_an_export_keras_computes(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from sklearn.datasets import load_digits
 from sqlalchemy import make_url
+from training_world import digits
 
 from hydrad import cli
 from hydrad.classify import bundle as bundles
@@ -31,16 +31,6 @@ pytestmark = [pytest.mark.keras, pytest.mark.timeout(300)]
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
 CONFIG = '[beam]\nkind = "fixed"\n[train]\nwidth = 32\nheight = 32\nepochs = 8\nthreads = 1\n'
 VARYING = {"ms_per_image", "took_s"}  # of metrics: what two equal trainings differ in
-
-
-def digits(folder: Path, kinds: Sequence[int]) -> None:
-    """A folder per digit, of small pictures."""
-    found = load_digits()
-    for n, (picture, kind) in enumerate(zip(found.images, found.target, strict=True)):
-        if kind in kinds:
-            path = folder / f"digit {kind}" / f"{n}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray((picture * 15).astype(np.uint8)).save(path)
 
 
 @contextmanager
@@ -155,6 +145,18 @@ def test_what_cannot_be_is_refused_before_anything_is_read(home, words, says, ca
     monkeypatch.setattr(modest, "step_back", lambda _: 1)  # it would hold for the tests to come, too
     assert cli.main([*words, "-c", str(home / "hydra.toml")]) == 2
     assert says in capsys.readouterr().err
+    assert not list((home / "models").glob(".training-*"))
+
+
+def test_int8_without_what_makes_it_is_refused_before_anything_is_read(home, capsys, monkeypatch):
+    monkeypatch.setattr(modest, "step_back", lambda _: 1)
+    monkeypatch.setitem(sys.modules, "nncf", None)  # to Python it is not installed
+    assert cli.main(["train", "digits", "--int8", "--id", "small", "-c", str(home / "hydra.toml")]) == 2
+    said = capsys.readouterr().err
+    assert "train.int8: NNCF is not installed" in said
+    assert "constraints/int8.txt" in said
+    with opened(home) as store:
+        assert all(one.settings["id"] != "small" for one in trainings.trainings(store))
     assert not list((home / "models").glob(".training-*"))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from hydrad import cli
+from hydrad import cli, shipped
 
 FIXED = '[beam]\nkind = "fixed"\n[classify]\nkind = "fixed"\n'
 
@@ -75,6 +76,16 @@ def test_the_configuration_is_found_by_the_environment(settings, monkeypatch, ca
     monkeypatch.setenv("HYDRA_CONFIG", settings)
     cli.main(["check", "--json"])
     assert settings in capsys.readouterr().out
+
+
+def test_a_model_without_the_precision_that_is_asked_for_is_told_of(tmp_path, capsys):
+    path = tmp_path / "hydra.toml"
+    store = f'[store]\nmodels = "{shipped.MODELS}"\n'
+    for precision, told in (("int8", True), ("float32", False), ("auto", False)):
+        path.write_text(f'{store}[beam]\nkind = "fixed"\n[classify]\nprecision = "{precision}"\n')
+        cli.main(["check", "--json", "-c", str(path)])
+        found = {one["what"]: one["says"] for one in map(json.loads, capsys.readouterr().out.splitlines())}
+        assert ("not calibrated for int8" in found[f"model {shipped.ID}"]) == told
 
 
 @pytest.mark.parametrize("line", ["status", "log", "ledger", "thresholds list", "db status"])

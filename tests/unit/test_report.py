@@ -57,6 +57,11 @@ FACTS = {
     "curve": {"loss": [1.0, 0.5, 0.2], "validation_loss": [1.0, 0.6, 0.3], "balanced_accuracy": [0.3, 0.8, 0.9]},
     "attempts": [{"seed": 1, "stuck": True, "curve": {"loss": [1.0, 0.9]}}, {"seed": 2, "stuck": False}],
     "notes": ["A remark."],
+    "exports": {
+        "float32": {"images": 134, "other_label": 0, "score_off": 2e-6, "ms_per_image": 1.75},
+        "bfloat16": {"images": 134, "other_label": 0, "score_off": 0.031, "ms_per_image": None},
+        "int8": {"images": 134, "other_label": 3, "score_off": 0.21, "ms_per_image": 0.8125},
+    },
 }
 
 
@@ -147,6 +152,16 @@ def test_names_that_people_gave_are_shown_and_never_run() -> None:
     assert evil in text
     assert "<b>name" in text
     assert "B&d \"'$x^" in text
+
+
+def test_what_each_precision_costs_in_accuracy_is_told(page: bytes) -> None:
+    _, text = read(page)
+    assert "float32 0 of 134 2e-06 1.75 ms yes" in text
+    assert "bfloat16 0 of 134 0.031 – yes" in text
+    assert "int8 3 of 134 0.21 0.812 ms no" in text
+    without = FACTS | {"exports": {"int8": {"reason": "it cannot be quantized"}}}
+    assert "int8 it cannot be quantized no" in read(report.page("A chamber", without, some(), {}))[1]
+    assert "without Keras" not in read(report.page("A chamber", FACTS | {"exports": None}, some(), {}))[1]
 
 
 def test_what_is_known_of_the_making_is_told(page: bytes) -> None:

@@ -29,7 +29,7 @@ STRONG = 0.65  # how much of the picture it covers there
 FACTS = (
     *("model", "plots", "architecture", "parameters", "parent", "made_at", "labels", "runs", "split", "few", "ignored"),
     *("emulated", "good_share", "seed", "epochs", "took_s", "fingerprint", "runtime", "notes", "curve", "attempts"),
-    *("best_epoch", "calibrated_on", "emulated_test"),
+    *("best_epoch", "calibrated_on", "emulated_test", "exports"),
 )
 
 
@@ -72,7 +72,9 @@ def page(
             (labels), ``emulated`` (each with ``name`` and ``images``), ``emulated_test`` (``raised``, ``pointing``:
             shares, and the ``file`` with their report), ``good_share`` (of good images learned from),
             ``calibrated_on`` (images, by kind), ``seed``, ``epochs``, ``best_epoch`` (from 1), ``took_s``,
-            ``fingerprint``, ``runtime``, ``notes`` (sentences), ``curve`` (``loss``, ``validation_loss``,
+            ``fingerprint``, ``runtime``, ``exports`` (by precision: of how many ``images`` how many get an
+            ``other_label`` from the CPU runtime, ``score_off``, ``ms_per_image``; or the ``reason`` why it could not
+            be made), ``notes`` (sentences), ``curve`` (``loss``, ``validation_loss``,
             ``balanced_accuracy``, each by epoch) and ``attempts`` (each with ``seed``, ``stuck`` and ``curve``).
         metrics: as :func:`hydrad.train.evaluation.evaluate.measure` gives them.
         pictures: of the images that :func:`wanted` names, by their numbers.

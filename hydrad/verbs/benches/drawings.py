@@ -60,7 +60,7 @@ def _stream(plot: str, seed: int) -> tuple[bytes, bytes]:
     rows[:, 0] = 0  # no filter
     rows[:, 1:].reshape(height, width, 4)[..., :3] = hall.render(plot, seed=seed)
     head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
-    return head, zlib.compress(rows, 6)
+    return head, zlib.compress(rows.tobytes(), 6)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
