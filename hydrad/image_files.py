@@ -76,7 +76,7 @@ class ImageReader:
 
     Args:
         expecting: who waits for a plot's picture, and what it wants of it; nobody when None.
-        threads: how many files are read at a time.
+        threads: how many files are read at a time; as many as there are cores, 2 to 8, when None.
         max_bytes: larger files are refused unread.
         max_pixels: larger pictures are refused undecoded.
         in_hand_bytes: that pictures in hand may cost, one of them excepted.
@@ -86,7 +86,7 @@ class ImageReader:
         self,
         expecting: Expecting | None = None,
         *,
-        threads: int = 2,
+        threads: int | None = None,
         max_bytes: int = MAX_BYTES,
         max_pixels: int = MAX_PIXELS,
         in_hand_bytes: int = IN_HAND_BYTES,
@@ -97,7 +97,7 @@ class ImageReader:
         self._room = Room(in_hand_bytes)
         self._known: dict[bytes, Shown] = {}  # by the SHA-256 of their encoded pixels; the newest last
         self._knowing = threading.Lock()
-        self._readers = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._readers = ThreadPoolExecutor(threads or _threads(), thread_name_prefix="decode")
 
     def __enter__(self) -> Self:
         return self
@@ -156,6 +156,10 @@ class ImageReader:
             self._known[name] = found
             if len(self._known) > REMEMBERED:
                 del self._known[next(iter(self._known))]
+
+
+def _threads() -> int:
+    return max(2, min(8, len(os.sched_getaffinity(0))))
 
 
 def _nobody(_: str) -> AbstractContextManager[Sequence[View]]:
