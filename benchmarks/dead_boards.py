@@ -189,7 +189,15 @@ def learn(records: Sequence[Labelled], emulate: Emulate, models: Path, seed: int
     )
     start = starting.start(USUAL.architecture, USUAL.width, USUAL.height)
     plan = training.Plan(
-        f"dead-boards-{seed}", (PLOT,), start, models, USUAL.epochs, USUAL.batch, seed, USUAL.precision, CORES
+        f"dead-boards-{seed}",
+        (PLOT,),
+        start,
+        models,
+        epochs=USUAL.epochs,
+        batch=USUAL.batch,
+        seed=seed,
+        precision=USUAL.precision,
+        threads=CORES,
     )
     bundle = training.learn(plan, sets, lambda _: None)
     return bundle, time.monotonic() - began, time.process_time() - busy
