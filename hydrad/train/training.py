@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +59,7 @@ class Plan:
     plots: tuple[str, ...]  # patterns that the model shall serve
     start: Start
     models: Path  # the folder that gets the bundle
+    _: KW_ONLY
     epochs: int = 15
     batch: int = 32
     seed: int = 1
