@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 from PIL import Image
+from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from hydrad.domain import Picture, Pixels
@@ -115,16 +116,14 @@ def _decoded(frame: Frame, essence: bytes) -> tuple[Image.Image, str | None]:
     try:
         if frame.format == "png":
             with _AlphaAside(io.BytesIO(essence)) as image:
-                image.load()
-                _refuse_lies(image, frame, essence)
+                _load(image, frame, essence)
                 if not image.aside:
                     return _rgb(image), None
                 digest, transparent = _looked_through(image)
                 if not transparent:
                     return image, digest
         with Image.open(io.BytesIO(essence), formats=(frame.format,)) as image:
-            image.load()
-            _refuse_lies(image, frame, essence)
+            _load(image, frame, essence)
             return _rgb(image), None
     except (UnreadableImage, MemoryError):
         raise
@@ -147,7 +146,9 @@ class _AlphaAside(PngImageFile):
             self.tile = [tile._replace(args="RGBX") for tile in self.tile]
 
 
-def _refuse_lies(image: Image.Image, frame: Frame, essence: bytes) -> None:
+def _load(image: ImageFile, frame: Frame, essence: bytes) -> None:
+    """Decode it; raise UnreadableImage where it shows other than it says."""
+    image.load()
     if image.size != (frame.width, frame.height):
         raise UnreadableImage(f"it is a {frame.format} file whose picture has another size than it says")
     # Pillow leaves rows black that a PNG's data stop short of; to count them costs as much as to decode them.
