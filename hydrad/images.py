@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 from PIL import Image
-from PIL.ImageFile import ImageFile
+from PIL.ImageFile import ImageFile, PyDecoder
 from PIL.PngImagePlugin import PngImageFile
 
 from hydrad.domain import Picture, Pixels
 from hydrad.endings import Frame, measure
 from hydrad.errors import UnreadableImage
-from hydrad.png_rows import has_all_rows
+from hydrad.png_rows import has_all_rows, unfiltered_rgba
 
 MAX_PIXELS: Final = 36_000_000  # a canvas for an 8K screen has 33 million
 MAX_SIDE: Final = 65_535  # what JPEG and GIF can say; memory goes by rows too
@@ -98,7 +98,7 @@ class Shown:
 def shown(frame: Frame, essence: bytes, views: Iterable[View]) -> Shown:
     """Decode the first picture of a file alone, as :meth:`Frame.picture` gives it; raises as :func:`image_of` does."""
     image, digest = _decoded(frame, essence)
-    return Shown(frame, digest or _looked_through(image)[0], {view: view(image) for view in views})
+    return Shown(frame, digest or _looked_through(image).digest, {view: view(image) for view in views})
 
 
 def measured(data: bytes, max_pixels: int) -> Frame:
@@ -115,13 +115,15 @@ def _decoded(frame: Frame, essence: bytes) -> tuple[Image.Image, str | None]:
     """The picture, RGB, and the digest of its pixels where that came of itself."""
     try:
         if frame.format == "png":
+            if (canvas := _canvas(frame, essence)) is not None:
+                return canvas
             with _AlphaAside(io.BytesIO(essence)) as image:
                 _load(image, frame, essence)
                 if not image.aside:
                     return _rgb(image), None
-                digest, transparent = _looked_through(image)
-                if not transparent:
-                    return image, digest
+                look = _looked_through(image)
+                if not look.transparent:
+                    return image, look.digest
         with Image.open(io.BytesIO(essence), formats=(frame.format,)) as image:
             _load(image, frame, essence)
             return _rgb(image), None
@@ -129,6 +131,22 @@ def _decoded(frame: Frame, essence: bytes) -> tuple[Image.Image, str | None]:
         raise
     except Exception as fault:  # Pillow and those below it raise what they like
         raise UnreadableImage(f"it is a complete {frame.format} file that cannot be decoded: {fault}") from fault
+
+
+def _canvas(frame: Frame, essence: bytes) -> tuple[Image.Image, str] | None:
+    """An opaque RGBA PNG without filters, and its digest, in a third of the time that Pillow takes; None for others."""
+    image, bottom = None, 0
+    look = _Look(frame.width, frame.height)
+    for strip in unfiltered_rgba(essence, _rows_in_a_strip(frame.width)):
+        look.at(strip)
+        if look.transparent:
+            return None
+        image = image or Image.new("RGB", (frame.width, frame.height), None)
+        top, bottom = bottom, bottom + len(strip) // (4 * frame.width)
+        decoder = PyDecoder("RGB")
+        decoder.setimage(image.im, (0, top, frame.width, bottom))
+        decoder.set_as_raw(strip, "RGBX")
+    return (image, look.digest) if image is not None and bottom == frame.height else None
 
 
 class _AlphaAside(PngImageFile):
@@ -172,9 +190,13 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
     """One after the other, so that what a conversion needs beside its result is little."""
-    rows = max(1, _STRIP_PIXELS // image.width)
+    rows = _rows_in_a_strip(image.width)
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _rows_in_a_strip(width: int) -> int:
+    return max(1, _STRIP_PIXELS // width)
 
 
 def _may_be_seen_through(image: Image.Image) -> bool:
@@ -198,12 +220,25 @@ def _rows(image: Image.Image) -> Pixels:
     return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, 3)
 
 
-def _looked_through(image: Image.Image) -> tuple[str, bool]:
-    """The digest of an RGB image's pixels, and whether a byte that Pillow leaves unused is less than 255."""
-    digest = xxhash.xxh3_128("{}x{}:".format(*image.size).encode())
-    all_have = np.uint32(0xFFFFFFFF)
+def _looked_through(image: Image.Image) -> _Look:
+    look = _Look(*image.size)
     for _, strip in _strips(image):
-        data = strip.tobytes("raw", "RGBX")  # as Pillow holds them: nothing is packed for it
-        digest.update(data)
-        all_have &= np.bitwise_and.reduce(np.frombuffer(data, "<u4"))
-    return digest.hexdigest(), int(all_have) >> 24 != OPAQUE
+        look.at(strip.tobytes("raw", "RGBX"))  # as Pillow holds them: nothing is packed for it
+    return look
+
+
+class _Look:
+    """At all pixels of an RGB image once, four bytes each, of which the last is alpha or 255."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._digest = xxhash.xxh3_128(f"{width}x{height}:".encode())
+        self.transparent = False  # a fourth byte is less than 255
+
+    def at(self, pixels: bytes) -> None:
+        self._digest.update(pixels)
+        all_have = int(np.bitwise_and.reduce(np.frombuffer(pixels, "<u4")))
+        self.transparent |= all_have >> 24 != OPAQUE
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()

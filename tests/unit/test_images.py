@@ -9,11 +9,14 @@ import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Sequence
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -281,6 +284,79 @@ def test_a_complete_png_in_which_rows_are_missing_is_unreadable(depth: int, colo
         for some in (rows[:length], black[:length]):
             with pytest.raises(UnreadableImage):
                 picture_of(png(width, height, depth, colour, some, interlace=interlace))
+
+
+CANVAS = (200, 700)  # width, height: three strips
+
+
+def canvas() -> npt.NDArray[np.uint8]:
+    """Rows of an opaque RGBA canvas, each with its filter before it: none."""
+    width, height = CANVAS
+    pixels = np.random.default_rng(7).integers(0, 255, (height, width, 4), np.uint8, endpoint=True)
+    pixels[..., 3] = 255
+    return np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
+
+
+def rgba_png(rows: bytes, cuts: Sequence[int] = (), level: int = 1) -> bytes:
+    """Of the size of a canvas, its pixel data cut into chunks."""
+    stream = zlib.compress(rows, level)
+    ends = [0, *sorted(cut % len(stream) for cut in cuts), len(stream)]
+    chunks = [chunk(b"IDAT", stream[start:end]) for start, end in pairwise(ends)]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *CANVAS, 8, 6, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    filtered=st.lists(st.tuples(st.integers(0, CANVAS[1] - 1), st.integers(1, 4)), max_size=2),
+    transparent=st.lists(st.tuples(st.integers(0, CANVAS[1] - 1), st.integers(0, CANVAS[0] - 1)), max_size=1),
+    cuts=st.lists(st.integers(0, 2**24), max_size=5),
+    level=st.sampled_from([0, 1, 9]),
+    too_many=st.binary(max_size=9),
+)
+def test_a_canvas_shows_what_pillow_says_it_shows(
+    filtered: list[tuple[int, int]], transparent: list[tuple[int, int]], cuts: list[int], level: int, too_many: bytes
+) -> None:
+    rows = canvas()
+    for row, kind in filtered:
+        rows[row, 0] = kind
+    for row, column in transparent:
+        rows[row, 4 + 4 * column] = 128
+    data = rgba_png(rows.tobytes() + too_many, cuts, level)
+    with Image.open(BytesIO(data)) as opened:
+        true = Image.alpha_composite(Image.new("RGBA", CANVAS, "white"), opened).convert("RGB")
+    assert np.array_equal(pixels_of(data), np.asarray(true))
+    assert picture_of(data).pixels_digest == picture_of(encoded(true, "PNG")).pixels_digest
+
+
+@settings(max_examples=30, deadline=None)
+@given(length=st.integers(0, CANVAS[1] * (1 + 4 * CANVAS[0]) - 1), cuts=st.lists(st.integers(0, 2**24), max_size=3))
+def test_a_canvas_that_stops_early_is_unreadable(length: int, cuts: list[int]) -> None:
+    with pytest.raises(UnreadableImage):
+        picture_of(rgba_png(canvas().tobytes()[:length], cuts))
+
+
+@given(place=st.integers(2, 500_000), value=st.integers(1, 255))
+@settings(max_examples=60, deadline=None)
+def test_a_canvas_whose_stream_is_damaged_shows_what_pillow_shows_or_nothing(place: int, value: int) -> None:
+    stream = bytearray(zlib.compress(canvas().tobytes(), 1))
+    stream[place % len(stream)] ^= value
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *CANVAS, 8, 6, 0, 0, 0))
+    data = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", bytes(stream)) + chunk(b"IEND", b"")
+    try:
+        pixels = pixels_of(data)
+    except UnreadableImage:
+        return
+    with Image.open(BytesIO(data)) as opened:
+        true = Image.alpha_composite(Image.new("RGBA", CANVAS, "white"), opened).convert("RGB")
+    assert np.array_equal(pixels, np.asarray(true))
+
+
+def test_canvases_as_halls_dump_them_need_no_other_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_AlphaAside", None)
+    monkeypatch.setattr(Image, "open", None)
+    rows = canvas()
+    assert pixels_of(rgba_png(rows.tobytes())).tobytes() == rows[:, 1:].reshape(-1, 4)[:, :3].tobytes()
 
 
 def test_a_complete_gif_whose_codes_stop_early_is_unreadable() -> None:
