@@ -23,7 +23,7 @@ from hydrad.png_rows import has_all_rows, unfiltered_rgba
 MAX_PIXELS: Final = 36_000_000  # a canvas for an 8K screen has 33 million
 MAX_SIDE: Final = 65_535  # what JPEG and GIF can say; memory goes by rows too
 OPAQUE: Final = 255
-_STRIP_PIXELS: Final = 2**16  # what is made of so many stays in a processor's cache, and takes no fresh pages
+_STRIP_PIXELS: Final = 2**17  # what is made of so many stays in a processor's cache, and takes no fresh pages
 
 
 class View(Hashable, Protocol):
