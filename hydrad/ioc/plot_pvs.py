@@ -216,7 +216,8 @@ class PlotPvs(Shown):
         if self.shelved_until is not None:
             left_min = max(0.0, (self.shelved_until - now).total_seconds() / 60)
         shown = float(self.shelve.value)
-        if not 0 <= shown - left_min < 1 or not left_min:
+        stands = 0 <= shown - left_min < 1 if left_min else shown == 0
+        if not stands or not self.shelve.defined:
             self.shelve.post(float(math.ceil(left_min)), now.timestamp())
 
     def end(self, reason: str, stamp: float) -> None:
