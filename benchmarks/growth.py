@@ -38,6 +38,7 @@ from hydrad.store.queries import Store
 
 VERDICTS = 30_000
 PARCELS = 8_000  # through the journal
+HALL_BATCH = 50  # parcels: those of a hall are few at a time
 PLOTS = 400
 CADENCES_S = (30, 120)
 KEPT_SHARE = 0.02  # of images: 1 % of the good ones, once labelled, and as many with faults
@@ -171,7 +172,7 @@ async def of_journal(folder: Path, parcels: int) -> float:
     with (
         Store(url) as store,
         Journal(path, folder / "images", keep_given_s=DAY_S) as journal,
-        Delivery(journal, store) as delivery,
+        Delivery(journal, store, batch=HALL_BATCH) as delivery,
     ):
         for first in range(0, parcels, BATCH):
             several = [parcel_of(n) for n in range(first, min(first + BATCH, parcels))]
@@ -179,7 +180,7 @@ async def of_journal(folder: Path, parcels: int) -> float:
                 *(journal.record(one.entry, one.verdict, None, one.heatmap) for one in several if one.entry)
             )
             while journal.waiting:
-                await delivery._hand_over(await journal.outgoing(50))  # noqa: SLF001  a hall's batches are small
+                await delivery._deliver()  # noqa: SLF001  for ever is too long here
     return path.stat().st_size / parcels
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from growth import START, data_bases, fill, parcel_of
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             prepare(url, options.verdicts)
             alone = measured(url, lambda: time.sleep(ALONE_S))
             steps: list[float] = []
-            during = measured(url, lambda url=url, steps=steps: purge(url, options.verdicts, steps))
+            during = measured(url, partial(purge, url, options.verdicts, steps))
             for what in alone:
                 report(url, f"{what}, alone", alone[what], 1.0)
                 report(url, f"{what}, while rows go", during[what], during[what].p50 / alone[what].p50)
