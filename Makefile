@@ -8,7 +8,7 @@ SECONDS ?= 120
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 
-.PHONY: setup prepare demo test test-phoebus test-ray test-int8 lint bench bench-pages soak soak-ca dead-boards fuzz bundle lock clean install install-units uninstall wheels test-install audit faults
+.PHONY: setup prepare demo test test-phoebus test-ray test-int8 test-jax lint bench bench-pages soak soak-ca dead-boards fuzz bundle lock clean install install-units uninstall wheels test-install audit faults
 
 setup: .venv/.ready
 
@@ -47,6 +47,15 @@ test-ray: prepare .venv/.ray-ready
 
 .venv/.ray-ready: .venv/.dev-ready constraints/ray.txt
 	$(PIP) --no-deps --require-hashes -r constraints/ray.txt
+	@$(BIN)/pip --disable-pip-version-check --quiet check
+	@touch $@
+
+# Keras on JAX, as where TensorFlow is not installed; on PyTorch too where somebody installed it.
+test-jax: prepare .venv/.jax-ready
+	$(BIN)/pytest tests/without_tensorflow $(ARGS)
+
+.venv/.jax-ready: .venv/.dev-ready constraints/jax.txt
+	$(PIP) --no-deps --require-hashes -r constraints/jax.txt
 	@$(BIN)/pip --disable-pip-version-check --quiet check
 	@touch $@
 

@@ -9,11 +9,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from hydrad.errors import BundleError
 
+BACKENDS: Final = ("tensorflow", "jax", "torch")
 MOST_THREADS = 8  # beyond that a batch of small images gains nothing
 
 _NOISE = re.compile(rb"^(WARNING: All log messages before absl|[IW]\d{4} [\d:. ]+\d+ )")
@@ -24,7 +26,7 @@ _keras: ModuleType | None = None
 
 
 def keras() -> ModuleType:
-    """Keras on the backend that ``KERAS_BACKEND`` names, else TensorFlow.
+    """Keras on the backend that ``KERAS_BACKEND`` names, else on the first of BACKENDS that is installed.
 
     Raises:
         BundleError: when it, or its backend, is not installed or has no way to serve here.
@@ -95,7 +97,7 @@ def on_gpu() -> bool:
 def _set_environment() -> None:
     count = threads()
     for name, value in {
-        "KERAS_BACKEND": "tensorflow",
+        "KERAS_BACKEND": next((name for name in BACKENDS if find_spec(name) is not None), BACKENDS[0]),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_NUM_INTRAOP_THREADS": str(count),
         "TF_NUM_INTEROP_THREADS": "1",
