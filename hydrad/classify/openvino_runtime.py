@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from contextlib import ExitStack
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,14 +67,18 @@ class OpenVinoRuntime(InBatches):
 
 
 class Network:
-    """An exported network, compiled for this CPU.
+    """An exported network, compiled for this CPU: for few images at once, and, when many come, for many.
+
+    All threads compute few images together, so that the answer comes soon. Of many each thread computes its own share:
+    threads that compute together wait for each other after every layer, busily, and the longer the more other work
+    there is for the cores.
 
     Args:
         export: the description; the weights lie beside it.
         shape: of one prepared image, (height, width, channels).
         labels: how many.
         precision: in which it is computed.
-        threads: that compute a batch together; as many as there are when None.
+        threads: that compute; as many as there are when None.
 
     Raises:
         BundleError: it is no network of known operations, or fits neither the images nor the labels.
@@ -83,34 +88,46 @@ class Network:
         self, export: Path, shape: tuple[int, int, int], labels: int, precision: Precision, threads: int | None = None
     ) -> None:
         vet(export)
+        self._threads = threads or _threads()
+        self._precision = precision
         try:
-            model = _core().read_model(export)
-            self._check(model, shape, labels)
-            compiled = _core().compile_model(
-                model,
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": _NAMES[precision],
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_NUM_THREADS": threads or _threads(),
-                },
-            )
-            self._compiled = compiled
-            self._request = compiled.create_infer_request()
+            self._model = _core().read_model(export)
+            self._check(self._model, shape, labels)
+            self._compiled = [self._compile(streams=1)]
+            self._together = self._compiled[0].create_infer_request()
         except RuntimeError as fault:
             raise BundleError(f"its export cannot be loaded: {first_line(fault)}") from fault
-        names = {name for output in compiled.outputs for name in output.get_names()}
+        names = {name for output in self._compiled[0].outputs for name in output.get_names()}
         self._outputs = [name for name in OUTPUTS if name in names]
 
     def answer(self, batch: Batch, temperature: float) -> list[Any]:
         """Logits, scores, embeddings and, where the network has maps, heatmaps; the first axis is the images'."""
-        self._request.infer({"images": batch, "temperature": np.float32(temperature)}, share_inputs=True)
-        return [self._request.get_tensor(name).data.copy() for name in self._outputs]
+        shares = [batch] if self._threads == 1 or len(batch) < self._threads else np.array_split(batch, self._threads)
+        requests = [self._together] if len(shares) == 1 else self._apart
+        inputs = [{"images": share, "temperature": np.float32(temperature)} for share in shares]
+        with ExitStack() as begun:
+            for request, what in zip(requests, inputs, strict=True):
+                request.start_async(what, share_inputs=True)
+                begun.callback(request.wait)
+        found = [[request.get_tensor(name).data for request in requests] for name in self._outputs]
+        return [np.concatenate(parts) for parts in found]
 
     def rest(self) -> None:
         """Give back the memory of what lies between the layers; nobody may compute meanwhile."""
-        self._compiled.release_memory()
+        for compiled in self._compiled:
+            compiled.release_memory()
         footprint.shrink()
+
+    @cached_property
+    def _apart(self) -> list[Any]:
+        """What computes a share each, at once."""
+        self._compiled.append(self._compile(streams=self._threads))
+        return [self._compiled[-1].create_infer_request() for _ in range(self._threads)]
+
+    def _compile(self, *, streams: int) -> Any:
+        precision = _NAMES[self._precision]
+        hints = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": self._threads, "INFERENCE_PRECISION_HINT": precision}
+        return _core().compile_model(self._model, "CPU", hints)
 
     @staticmethod
     def _check(model: Any, shape: tuple[int, int, int], labels: int) -> None:

@@ -21,7 +21,7 @@ from hydrad.classify.bundle import Bundle
 from hydrad.classify.export_vetting import vet
 from hydrad.classify.keras_runtime import KerasRuntime
 from hydrad.classify.manifest import EXPORT, Calibration, DataSet
-from hydrad.classify.openvino_runtime import OpenVinoRuntime, computes_bfloat16
+from hydrad.classify.openvino_runtime import Network, OpenVinoRuntime, computes_bfloat16
 from hydrad.errors import BundleError
 from hydrad.train.assemble import Design, Measured, assemble, look, random_bundle
 from hydrad.train.exporting import Trained, exported
@@ -56,6 +56,27 @@ def test_in_float32_it_answers_as_keras_does(made: Bundle, count: int) -> None:
     np.testing.assert_allclose(found.embeddings, wanted.embeddings, atol=1e-4)
     np.testing.assert_allclose(found.novelties, wanted.novelties, atol=1e-3)
     assert np.abs(found.heatmaps.astype(int) - wanted.heatmaps).max() <= 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_of_many_images_each_thread_computes_its_share(made: Bundle, count: int) -> None:
+    alone, together = (
+        Network(made.folder / EXPORT[0], PREPARATION.shape, len(LABELS), "float32", threads) for threads in (1, 3)
+    )
+    images = random_images(count)
+    for found, wanted in zip(together.answer(images, 1.5), alone.answer(images, 1.5), strict=True):
+        assert len(found) == count
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_what_cannot_be_computed_leaves_the_network_as_it_was(made: Bundle) -> None:
+    network = Network(made.folder / EXPORT[0], PREPARATION.shape, len(LABELS), "float32", 2)
+    images = random_images(4)
+    before = network.answer(images, 1.0)
+    with pytest.raises(RuntimeError):
+        network.answer(images[:, :-8], 1.0)
+    for found, wanted in zip(network.answer(images, 1.0), before, strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 @needs_bfloat16
