@@ -76,7 +76,7 @@ class Size:
     held_out: int = 2_000  # good images that test it, and as many bad ones
 
 
-QUICK = Size(tested_good=500, tested_bad=500, singles=2, weak=200, unbalanced=600, held_out=150)
+QUICK = Size(tested_good=500, tested_bad=500, singles=2, weak=200, unbalanced=1_600, held_out=150)
 
 
 @dataclass(frozen=True, slots=True)
