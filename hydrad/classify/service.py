@@ -31,6 +31,7 @@ from hydrad.errors import BundleError, ImageError
 from hydrad.images import image_of
 
 TICK_S = 1.0  # an idle service says this often that it lives
+MOST_SERVERS_KNOWN = 20_000  # plots: a layout that does not fit makes names without end
 
 _log = log.get("classify")
 
@@ -65,6 +66,7 @@ class ModelService:
         self._open_runtime = Shelf(open_models).opener(open_runtime or Opener())
         self._deaths = Deaths(in_hand)
         self._served: dict[str, Loaded] = {}
+        self._servers: dict[str, str | None] = {}  # by plot, of those asked for since models changed places
         self._shadows: dict[str, Loaded] = {}
         self._unserved = [specimen_without(None)]
         self._retired: set[Loaded] = set()  # until the last picture that waited for them is answered
@@ -169,6 +171,7 @@ class ModelService:
             retire: go, wherever they are.
         """
         self._refuse_when_stopped()
+        self._servers.clear()
         for name in {*retire, *(loaded.id for loaded in (*serve, *shadow))}:
             for place in (self._served, self._shadows):
                 if (gone := place.pop(name, None)) is not None:
@@ -363,7 +366,12 @@ class ModelService:
         return answers
 
     def _serving(self, plot: str) -> Loaded | None:
-        name = server(plot, (served.claim for served in self._served.values()))
+        # Every plot is asked for each second, and there may be hundreds of models with patterns to try.
+        if plot not in self._servers:
+            if len(self._servers) >= MOST_SERVERS_KNOWN:
+                self._servers.clear()
+            self._servers[plot] = server(plot, (served.claim for served in self._served.values()))
+        name = self._servers[plot]
         return None if name is None else self._served[name]
 
     def _everyone(self) -> list[Loaded]:

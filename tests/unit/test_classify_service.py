@@ -197,6 +197,21 @@ async def test_the_most_specific_pattern_serves_a_plot(tmp_path: Path) -> None:
         assert [of("CDC_occupancy"), of("CDC_time"), of("FDC_time")] == ["exact", "detector", "newer"]
 
 
+async def test_whoever_served_a_plot_before_models_changed_places_is_asked_no_more(tmp_path: Path) -> None:
+    hall = Hall()
+    with hall.service as service:
+        assert service.card("CDC_time") is None
+        for name, plots in (("all", ("*",)), ("detector", ("CDC_*",)), ("exact", ("CDC_time",))):
+            await service.load(brightness_bundle(tmp_path, name, plots).folder)
+            card = service.card("CDC_time")
+            assert card is not None
+            assert card.id == name
+        for name, left in (("exact", "detector"), ("all", "detector"), ("detector", None)):
+            service.retire(name)
+            card = service.card("CDC_time")
+            assert (card and card.id) == left
+
+
 async def test_a_plot_without_a_model_has_no_card_and_no_answer(tmp_path: Path) -> None:
     hall = Hall()
     async with serving(hall.service):
