@@ -72,12 +72,12 @@ def _unpacked(data: bytes, size: int) -> Iterator[bytes]:
     found, short = [], size
     try:
         for packed in _packed(data):
-            rest = packed
-            while rest and not inflate.eof:
+            rest, full = packed, False
+            while (rest or full) and not inflate.eof:  # it may hold back more than it was asked for
                 found.append(inflate.decompress(rest, short))
                 rest = inflate.unconsumed_tail
                 short -= len(found[-1])
-                if not short:
+                if full := not short:
                     yield b"".join(found)
                     found, short = [], size
     except _BROKEN:
