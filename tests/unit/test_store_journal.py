@@ -231,7 +231,7 @@ def test_many_files_are_remembered_in_little_memory() -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(seen) == 30_000
-    assert held / 30_000 < 320  # bytes a file
+    assert held / 30_000 < 150  # bytes a file
 
 
 # ---- standings, settings, models ----
