@@ -17,7 +17,7 @@ SIGHTINGS = st.builds(
     mtime_ns=st.integers(-(2**70), 2**70),
     outcome=st.sampled_from([one for one in Outcome if one is not Outcome.PENDING]),
     reason=st.sampled_from(["", "", "it is no PNG, JPEG or GIF", "\udcff"]),
-    sha256=st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex),
+    sha256=st.none() | st.binary(min_size=32, max_size=32).filter(any).map(bytes.hex),
 )
 ACTS = st.lists(st.tuples(st.sampled_from(PATHS), st.none() | SIGHTINGS), max_size=30)
 
