@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hydrad import config as files
-from hydrad import log, root_tasks, runs
+from hydrad import footprint, log, root_tasks, runs
 from hydrad.beam import Watch, monitor
 from hydrad.bulletin import Surroundings
 from hydrad.classify.fixed import FixedClassifier
@@ -212,11 +212,16 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
         }
         await root_tasks.until_told(
             tasks,
-            ready=ioc.serving.wait,
+            ready=partial(_in_place, ioc),
             farewell=partial(ioc.farewell, "hydrad was stopped"),
             reread=Rereading(config, partial(files.load, settings), DAEMON, take, overseer.remember),
             systemd=systemd,
         )
+
+
+async def _in_place(ioc: Ioc) -> None:
+    await ioc.serving.wait()
+    footprint.tidy()
 
 
 def _classifier(config: Config, stack: ExitStack) -> ModelService | FixedClassifier:

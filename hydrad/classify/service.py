@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from hydrad import log
+from hydrad import footprint, log
 from hydrad.classify import bundle as bundles
 from hydrad.classify.claims import Claim, server
 from hydrad.classify.deaths import MOST_DEATHS, Deaths
@@ -298,7 +297,7 @@ class ModelService:
         busy = {gone for gone in self._retired if gone.busy}
         if len(busy) < len(self._retired):
             self._retired = busy
-            self._loading.submit(gc.collect)  # a network and its compiled functions refer to each other
+            self._loading.submit(footprint.tidy)  # a network and its compiled functions refer to each other
 
     async def _news(self, timeout_s: float) -> None:
         self._changed.clear()

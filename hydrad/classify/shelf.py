@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 import weakref
 from typing import Final
 
-from hydrad import log
+from hydrad import footprint, log
 from hydrad.classify import bundle as bundles
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.runtime import Answers, Batch, OpenRuntime, Runtime, ready
@@ -126,7 +125,7 @@ class OnNeed:
         if self._runtime is not None:
             return self._runtime
         began = time.monotonic()
-        gc.collect()  # what was closed may refer to itself
+        footprint.tidy()  # what was closed may refer to itself
         found = bundles.read(self._read.folder)
         if found.manifest != self._read.manifest:
             raise BundleError(f"model {self.bundle.id!r} has other files now than when it came into service")

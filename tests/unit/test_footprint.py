@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 from hydrad import footprint
@@ -27,3 +29,25 @@ def test_it_counts_memory_that_is_used() -> None:
     held = bytearray(b"x" * 64_000_000)
     assert footprint.own().memory_bytes > before + 48_000_000
     assert held
+
+
+class Loop:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_stays_is_looked_at_no_more_and_still_freed_the_next_time() -> None:
+    one = Loop()
+    here = weakref.ref(one)
+    try:
+        footprint.tidy()
+        assert all(one is not found for found in gc.get_objects())
+        del one
+        gc.collect()
+        assert here() is not None
+        footprint.tidy()
+        assert here() is None
+    finally:
+        gc.unfreeze()
