@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from enum import IntFlag
+from enum import IntEnum
 from typing import Protocol
 
 from hydrad.config import Group
@@ -19,8 +19,8 @@ Encoded = dict[tuple[int, int], tuple[bytes, int]]  # by DBR type and count: eac
 NO_LIMITS = (0.0, 0.0, *[math.nan] * 4, 0.0, 0.0)
 
 
-class Event(IntFlag):
-    """What a subscriber wants to hear of, by the numbers of CA's event mask."""
+class Event(IntEnum):
+    """What a subscriber wants to hear of: the bits of CA's event mask. Several are an integer."""
 
     VALUE = 1
     LOG = 2

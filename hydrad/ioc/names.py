@@ -95,10 +95,10 @@ class Names:
     def _claim(self, stem: str, plain: str, whole: str, room: int, *, usable: bool = True) -> str:
         """The plain name if it is free and short enough, else one that ends in a hash of the whole."""
         name = stem + plain
-        digits = sha256(whole.encode()).hexdigest().upper()
         length = _HASH
         while name in self._taken or len(name) > len(stem) + room or not usable:
             usable = True
+            digits = sha256(whole.encode()).hexdigest().upper()
             name = f"{stem}{plain[: max(room - length - 1, 0)]}_{digits[:length]}"[: len(stem) + room]
             length += 1
         self._taken.add(name)

@@ -224,6 +224,9 @@ class Analog(Record):
         value = float(self.value)
         if math.isnan(value):
             return UNDEFINED
+        if not (self.hhsv or self.hsv or self.lsv or self.llsv):  # as of nearly all of them, at every post
+            self._held = value
+            return QUIET
         levels = (
             Limit(Condition.HIHI, self.hihi, self.hhsv, above=True),
             Limit(Condition.LOLO, self.lolo, self.llsv, above=False),
