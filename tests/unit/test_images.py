@@ -286,7 +286,7 @@ def test_a_complete_png_in_which_rows_are_missing_is_unreadable(depth: int, colo
                 picture_of(png(width, height, depth, colour, some, interlace=interlace))
 
 
-CANVAS = (200, 700)  # width, height: three strips
+CANVAS = (200, 1400)  # width, height: three strips
 
 
 def canvas() -> npt.NDArray[np.uint8]:
