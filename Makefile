@@ -45,26 +45,16 @@ test-phoebus: prepare
 test-ray: prepare .venv/.ray-ready
 	$(BIN)/pytest tests/on_ray $(ARGS)
 
-.venv/.ray-ready: .venv/.dev-ready constraints/ray.txt
-	$(PIP) --no-deps --require-hashes -r constraints/ray.txt
-	@$(BIN)/pip --disable-pip-version-check --quiet check
-	@touch $@
-
 # Keras on JAX, as where TensorFlow is not installed; on PyTorch too where somebody installed it.
 test-jax: prepare .venv/.jax-ready
 	$(BIN)/pytest tests/without_tensorflow $(ARGS)
-
-.venv/.jax-ready: .venv/.dev-ready constraints/jax.txt
-	$(PIP) --no-deps --require-hashes -r constraints/jax.txt
-	@$(BIN)/pip --disable-pip-version-check --quiet check
-	@touch $@
 
 # NNCF quantizes a network that has learned, on this machine.
 test-int8: prepare .venv/.int8-ready
 	$(BIN)/pytest tests/in_int8 $(ARGS)
 
-.venv/.int8-ready: .venv/.dev-ready constraints/int8.txt
-	$(PIP) --no-deps --require-hashes -r constraints/int8.txt
+.venv/.ray-ready .venv/.jax-ready .venv/.int8-ready: .venv/.%-ready: .venv/.dev-ready constraints/%.txt
+	$(PIP) --no-deps --require-hashes -r constraints/$*.txt
 	@$(BIN)/pip --disable-pip-version-check --quiet check
 	@touch $@
 

@@ -17,6 +17,9 @@ from epics_env import random_prefix
 from PIL import Image
 from steered import free_server_port
 
+from hydrad.sim import hall
+from hydrad.sim.faults import Fault
+
 TOML = """\
 [hall]
 name = "TEST"
@@ -195,6 +198,15 @@ class Daemon:
         target = self.root / folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         return aside.rename(target)
+
+
+def dump(hydrad: Daemon, plot: str, chunk: int, faults: Sequence[Fault] = ()) -> None:
+    """One image of a plot, as the simulated hall's producer lands it in the layout rsai."""
+    aside = hydrad.home / "aside.png"
+    Image.fromarray(hall.render(plot, seed=chunk, faults=faults, run=30408)).save(aside, compress_level=1)
+    target = hydrad.root / "Run030408" / f"{plot}_{chunk:04}.png"
+    target.parent.mkdir(exist_ok=True)
+    aside.rename(target)
 
 
 def toml_table(words: Mapping[str, float]) -> str:

@@ -102,7 +102,7 @@ class Network:
 
     def answer(self, batch: Batch, temperature: float) -> list[Any]:
         """Logits, scores, embeddings and, where the network has maps, heatmaps; the first axis is the images'."""
-        shares = [batch] if self._threads == 1 or len(batch) < self._threads else np.array_split(batch, self._threads)
+        shares = [batch] if len(batch) < self._threads else np.array_split(batch, self._threads)
         requests = [self._together] if len(shares) == 1 else self._apart
         inputs = [{"images": share, "temperature": np.float32(temperature)} for share in shares]
         with ExitStack() as begun:

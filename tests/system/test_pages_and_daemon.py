@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browsing import Pages, looking
-from daemon import Daemon
-from PIL import Image
+from daemon import Daemon, dump
 from playwright.sync_api import Browser, expect
 
 from hydrad.domain import Status
 from hydrad.shipped import folder as shipped_bundle
-from hydrad.sim import hall
 from hydrad.sim.faults import Fault
 from hydrad.train.assemble import random_bundle
 
@@ -32,15 +30,6 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     shutil.copytree(bundle, tmp_path / "models" / bundle.name)
     with Daemon(tmp_path, layout="rsai") as hydrad:
         yield hydrad.start()
-
-
-def dump(hydrad: Daemon, plot: str, chunk: int, faults: Sequence[Fault] = ()) -> None:
-    """One image of a plot, as the hall's producer lands it."""
-    aside = hydrad.home / "aside.png"
-    Image.fromarray(hall.render(plot, seed=chunk, faults=faults, run=30408)).save(aside, compress_level=1)
-    target = hydrad.root / "Run030408" / f"{plot}_{chunk:04}.png"
-    target.parent.mkdir(exist_ok=True)
-    aside.rename(target)
 
 
 def test_a_dead_board_turns_the_card_red_with_its_heatmap_and_no_reload(daemon: Daemon, chromium: Browser) -> None:

@@ -15,9 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import hostile_images
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hostile_images import chunk, header
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
@@ -61,13 +63,8 @@ def with_thumbnail() -> bytes:
     return whole[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + whole[2:]
 
 
-def chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
 def png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: bytes, interlace: int = 0) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return hostile_images.png(header(width, height, depth, colour, interlace), *extra, rows=zlib.compress(rows))
 
 
 def adam7() -> bytes:
@@ -297,13 +294,17 @@ def canvas() -> npt.NDArray[np.uint8]:
     return np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
 
 
-def rgba_png(rows: bytes, cuts: Sequence[int] = (), level: int = 1) -> bytes:
-    """Of the size of a canvas, its pixel data cut into chunks."""
-    stream = zlib.compress(rows, level)
+def canvas_png(stream: bytes, cuts: Sequence[int] = ()) -> bytes:
+    """Of the size of a canvas, its packed rows cut into chunks."""
     ends = [0, *sorted(cut % len(stream) for cut in cuts), len(stream)]
     chunks = [chunk(b"IDAT", stream[start:end]) for start, end in pairwise(ends)]
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *CANVAS, 8, 6, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+    return header(*CANVAS, colour=6) + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def shown_by_pillow(data: bytes) -> Image.Image:
+    """A canvas on white."""
+    with Image.open(BytesIO(data)) as opened:
+        return Image.alpha_composite(Image.new("RGBA", CANVAS, "white"), opened).convert("RGB")
 
 
 @settings(max_examples=60, deadline=None)
@@ -322,9 +323,8 @@ def test_a_canvas_shows_what_pillow_says_it_shows(
         rows[row, 0] = kind
     for row, column in transparent:
         rows[row, 4 + 4 * column] = 128
-    data = rgba_png(rows.tobytes() + too_many, cuts, level)
-    with Image.open(BytesIO(data)) as opened:
-        true = Image.alpha_composite(Image.new("RGBA", CANVAS, "white"), opened).convert("RGB")
+    data = canvas_png(zlib.compress(rows.tobytes() + too_many, level), cuts)
+    true = shown_by_pillow(data)
     assert np.array_equal(pixels_of(data), np.asarray(true))
     assert picture_of(data).pixels_digest == picture_of(encoded(true, "PNG")).pixels_digest
 
@@ -333,7 +333,7 @@ def test_a_canvas_shows_what_pillow_says_it_shows(
 @given(length=st.integers(0, CANVAS[1] * (1 + 4 * CANVAS[0]) - 1), cuts=st.lists(st.integers(0, 2**24), max_size=3))
 def test_a_canvas_that_stops_early_is_unreadable(length: int, cuts: list[int]) -> None:
     with pytest.raises(UnreadableImage):
-        picture_of(rgba_png(canvas().tobytes()[:length], cuts))
+        picture_of(canvas_png(zlib.compress(canvas().tobytes()[:length], 1), cuts))
 
 
 @given(place=st.integers(2, 500_000), value=st.integers(1, 255))
@@ -341,22 +341,21 @@ def test_a_canvas_that_stops_early_is_unreadable(length: int, cuts: list[int]) -
 def test_a_canvas_whose_stream_is_damaged_shows_what_pillow_shows_or_nothing(place: int, value: int) -> None:
     stream = bytearray(zlib.compress(canvas().tobytes(), 1))
     stream[place % len(stream)] ^= value
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *CANVAS, 8, 6, 0, 0, 0))
-    data = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", bytes(stream)) + chunk(b"IEND", b"")
+    data = canvas_png(bytes(stream))
     try:
         pixels = pixels_of(data)
     except UnreadableImage:
         return
-    with Image.open(BytesIO(data)) as opened:
-        true = Image.alpha_composite(Image.new("RGBA", CANVAS, "white"), opened).convert("RGB")
-    assert np.array_equal(pixels, np.asarray(true))
+    assert np.array_equal(pixels, np.asarray(shown_by_pillow(data)))
 
 
 def test_canvases_as_halls_dump_them_need_no_other_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_AlphaAside", None)
     monkeypatch.setattr(Image, "open", None)
     rows = canvas()
-    assert pixels_of(rgba_png(rows.tobytes())).tobytes() == rows[:, 1:].reshape(-1, 4)[:, :3].tobytes()
+    assert (
+        pixels_of(canvas_png(zlib.compress(rows.tobytes(), 1))).tobytes() == rows[:, 1:].reshape(-1, 4)[:, :3].tobytes()
+    )
 
 
 def test_a_complete_gif_whose_codes_stop_early_is_unreadable() -> None:
@@ -367,8 +366,7 @@ def test_a_complete_gif_whose_codes_stop_early_is_unreadable() -> None:
 
 
 def test_files_without_a_picture_in_them_are_unreadable() -> None:
-    header = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0))
-    for data in (header + chunk(b"IEND", b""), b"\xff\xd8\xff\xd9", b"GIF89a\x01\0\x01\0\0\0\x01;"):
+    for data in (header(4, 4, colour=0) + chunk(b"IEND", b""), b"\xff\xd8\xff\xd9", b"GIF89a\x01\0\x01\0\0\0\x01;"):
         with pytest.raises(UnreadableImage):
             picture_of(data)
     with pytest.raises(UnreadableImage, match="0 × 4 pixels"):

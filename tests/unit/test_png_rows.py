@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 
 import pytest
+from hostile_images import header, png
 
 from hydrad.png_rows import has_all_rows, unfiltered_rgba
 
 WIDTH, HEIGHT = 61, 900
-
-
-def chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
-def png(stream: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 6, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("level", [1, 9])
@@ -29,7 +20,7 @@ def test_a_stream_that_breaks_off_has_the_rows_that_lie_before(level: int, patte
     several = set()
     for length in range(max(2, len(stream) - 60), len(stream) + 1):
         there = len(zlib.decompressobj().decompress(stream[:length]))
-        data = png(stream[:length])
+        data = png(header(WIDTH, HEIGHT, colour=6), rows=stream[:length])
         assert has_all_rows(data) == (there == len(row) * HEIGHT), length
         for rows in (1, 7, 900):
             strips = list(unfiltered_rgba(data, rows))

@@ -40,10 +40,7 @@ def test_it_remembers_what_a_dictionary_would(acts: list[tuple[str, Sighting | N
 def test_a_key_that_is_found_across_two_rows_is_not_the_files() -> None:
     memory = Seen()
     key = bytes(16)
-    last, first = (
-        bytes(2) + b"\x01" * 13 + bytes(1),
-        bytes(15) + b"\x01",
-    )  # of one shelf; together they hold sixteen zeros
+    last, first = bytes(2) + b"\x01" * 13 + bytes(1), bytes(15) + b"\x01"  # of the same shelf as the key
     facts = Sighting(1, 1, Outcome.JUDGED, "", None).pack()
     memory.put([(last, facts), (first, facts)])
     rows = memory._shelves[0]

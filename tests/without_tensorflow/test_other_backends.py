@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from daemon import FIXED_BEAM, Daemon
-from PIL import Image
+from daemon import FIXED_BEAM, Daemon, dump
 from training_world import digits
 
 from hydrad import shipped
@@ -25,7 +24,6 @@ from hydrad.classify.bundle import Bundle
 from hydrad.classify.keras_runtime import KerasRuntime
 from hydrad.classify.openvino_runtime import OpenVinoRuntime
 from hydrad.domain import Status
-from hydrad.sim import hall
 from hydrad.sim.faults import Fault
 from hydrad.train.assemble import random_bundle
 
@@ -134,10 +132,7 @@ def test_the_daemon_serves_on_it(backend: str, elsewhere: Mapping[str, str], tmp
         assert f"keras/{backend} cpu float32" in hydrad.log.read_text()
         for chunk, status in enumerate((Status.GOOD, Status.BAD, Status.BAD), start=1):
             faults = [] if status is Status.GOOD else [Fault("dead_board", at=PLOT, where=88)]
-            Image.fromarray(hall.render(PLOT, seed=chunk, faults=faults, run=30408)).save(tmp_path / "aside.png")
-            target = hydrad.root / "Run030408" / f"{PLOT}_{chunk:04}.png"
-            target.parent.mkdir(exist_ok=True)
-            (tmp_path / "aside.png").rename(target)
+            dump(hydrad, PLOT, chunk, faults)
             hydrad.until(lambda chunk=chunk: hydrad.counts()["judged"] >= chunk, 60)
             if chunk != 2:  # a first bad image alone is SUSPECT
                 hydrad.until(lambda status=status: hydrad.pv("CDC:OCCUPANCY:STATUS").get() == status)
