@@ -205,6 +205,7 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
             "rounds": rounds.run,
             "oblivion": oblivion.run,
             "upkeep": upkeep.run,
+            "footprint": footprint.stay_small,
             "submissions": partial(pipeline.follow, tray),
             **({} if flights is None else _tasks_of(flights)),
             **{f"watch {watcher.root}": partial(pipeline.follow, watcher) for watcher in watchers},

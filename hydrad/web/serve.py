@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
-from hydrad import log, root_tasks
+from hydrad import footprint, log, root_tasks
 from hydrad.config import Config, Web
 from hydrad.errors import ConfigurationError
 from hydrad.reload import PAGES, Rereading
@@ -63,7 +63,11 @@ async def live(config: Config, settings: Path, read: Callable[[], Config], syste
                 proxy_headers=False,  # it would hide who is at the other end, by which a proxy is known: see peers
             )
         )
-        tasks: dict[str, Work] = {"server": partial(server.work, listening), "feed": site.feed.run}
+        tasks: dict[str, Work] = {
+            "server": partial(server.work, listening),
+            "feed": site.feed.run,
+            "footprint": footprint.stay_small,
+        }
         if config.mail is not None:
             tasks["digest"] = Digest(config, site.store).run
         if web.trains:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -51,3 +53,35 @@ def test_what_stays_is_looked_at_no_more_and_still_freed_the_next_time() -> None
         assert here() is None
     finally:
         gc.unfreeze()
+
+
+LIVED_FOR_LONG = """
+import asyncio, threading
+from hydrad import footprint
+
+def need_much_at_once():
+    blocks = [bytearray(b"x") * 60_000 for _ in range(1000)]
+    kept.extend(blocks[::100])  # so that the heap cannot be cut off at its end
+
+async def main():
+    held = footprint.own().memory_bytes
+    resting = asyncio.create_task(footprint.stay_small(every_s=0.05))
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        if (given := held - footprint.own().memory_bytes) > 40_000_000:
+            break
+    print(given, resting.done())
+
+kept = []
+thread = threading.Thread(target=need_much_at_once)
+thread.start()
+thread.join()
+asyncio.run(main())
+"""
+
+
+def test_what_threads_needed_once_goes_back_to_the_host() -> None:
+    done = subprocess.run([sys.executable, "-c", LIVED_FOR_LONG], capture_output=True, text=True, check=True)
+    given, ended = done.stdout.split()
+    assert int(given) > 40_000_000
+    assert ended == "False"
