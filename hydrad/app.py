@@ -16,7 +16,7 @@ from hydrad.classify.fixed import FixedClassifier
 from hydrad.classify.opening import Opener, on_any_host
 from hydrad.classify.ray_runtime import Cluster, on_cluster
 from hydrad.classify.runtime import OpenRuntime
-from hydrad.classify.service import ModelService
+from hydrad.classify.service import LANES, ModelService
 from hydrad.config import Config, FixedClassify, Models
 from hydrad.desk import Desk
 from hydrad.domain import NO_CANARY, Cause, Verdict
@@ -52,7 +52,7 @@ from hydrad.watchers import watcher_of
 from hydrad.watchers.layouts import Names
 from hydrad.watchers.replay import ReplayWatcher
 
-HANDS = 2  # images in hand beyond a full batch, so that one is decoded while another is computed
+HANDS = 2  # images in hand beyond full batches, so that one is decoded while others are computed
 LOADING_S = 180.0  # one model, at most: TensorFlow is imported with the first, from a cold disk
 
 _log = log.get("app")
@@ -209,7 +209,7 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
             "submissions": partial(pipeline.follow, tray),
             **({} if flights is None else _tasks_of(flights)),
             **{f"watch {watcher.root}": partial(pipeline.follow, watcher) for watcher in watchers},
-            **{f"attend {n}": pipeline.attend for n in range(config.classify.batch + HANDS)},
+            **{f"attend {n}": pipeline.attend for n in range(LANES * config.classify.batch + HANDS)},
         }
         await root_tasks.until_told(
             tasks,

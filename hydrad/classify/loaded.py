@@ -40,6 +40,7 @@ class Loaded:
     card: ModelCard
     specimen: Specimen
     coming: int = 0  # pictures that are read for it
+    computing: int = 0  # pictures in hand
     waiting: deque[Request] = field(default_factory=deque)
     _room: int | None = None  # the most images there was memory for
     _room_until: float = 0.0  # time.monotonic() until which no more are tried
@@ -69,8 +70,8 @@ class Loaded:
 
     @property
     def busy(self) -> bool:
-        """True while a picture waits for it or is about to."""
-        return bool(self.waiting or self.coming)
+        """True while it computes a picture, or one waits for it or is about to."""
+        return bool(self.computing or self.waiting or self.coming)
 
     def due_s(self, now: float, max_wait_s: float) -> float:
         """Seconds until its next batch should start; for ever when nobody waits."""

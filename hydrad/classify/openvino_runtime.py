@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
@@ -15,11 +18,12 @@ from hydrad.classify import backend
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.export_vetting import vet
 from hydrad.classify.manifest import Precision, export_in
-from hydrad.classify.runtime import Batch, InBatches, NoRoom, close_sizes_up_to, first_line
+from hydrad.classify.runtime import Batch, InBatches, NoRoom, first_line
 from hydrad.classify.silent import openvino
 from hydrad.errors import BundleError
 
 SMALL: Final = 2_000_000  # parameters; the shipped network has half as many
+SHARE: Final = 6  # images: of more what lies between the layers leaves the cache of a core, and computing takes longer
 OUTPUTS: Final = ("logits", "scores", "embeddings", "heatmaps")  # the last only where the network has maps
 
 # As OpenVINO calls them. What is quantized says so itself; the rest of it is computed as it was calibrated everywhere.
@@ -41,7 +45,7 @@ class OpenVinoRuntime(InBatches):
         if bundle.export is None:
             raise BundleError("it has no export for the CPU runtime")
         chosen = precision or fastest(bundle)
-        super().__init__(bundle.computed_in(chosen), batch, close_sizes_up_to(batch))
+        super().__init__(bundle.computed_in(chosen), batch, range(1, batch + 1))
         self._temperature = self.bundle.temperature
         export, manifest = bundle.folder / export_in(chosen)[0], bundle.manifest
         self._network = Network(
@@ -50,8 +54,8 @@ class OpenVinoRuntime(InBatches):
         self.name = f"openvino cpu {chosen}"
 
     def warm(self) -> None:
-        """Compute the smallest and the largest batch: what lies between takes its first time milliseconds longer."""
-        for size in {self.sizes[0], self.sizes[-1]}:
+        """Compute one image and the largest batch: what lies between takes its first time milliseconds longer."""
+        for size in {1, self.batch}:
             self._answer(np.zeros((size, *self.bundle.manifest.preparation.shape), np.uint8))
 
     def rest(self) -> None:
@@ -69,9 +73,9 @@ class OpenVinoRuntime(InBatches):
 class Network:
     """An exported network, compiled for this CPU: for few images at once, and, when many come, for many.
 
-    All threads compute few images together, so that the answer comes soon. Of many each thread computes its own share:
-    threads that compute together wait for each other after every layer, busily, and the longer the more other work
-    there is for the cores.
+    All threads compute few images together, so that the answer comes soon. Of many each thread computes shares by
+    itself: threads that compute together wait for each other after every layer, busily, and the longer the more other
+    work there is for the cores.
 
     Args:
         export: the description; the weights lie beside it.
@@ -102,15 +106,23 @@ class Network:
 
     def answer(self, batch: Batch, temperature: float) -> list[Any]:
         """Logits, scores, embeddings and, where the network has maps, heatmaps; the first axis is the images'."""
-        shares = [batch] if len(batch) < self._threads else np.array_split(batch, self._threads)
-        requests = [self._together] if len(shares) == 1 else self._apart
-        inputs = [{"images": share, "temperature": np.float32(temperature)} for share in shares]
-        with ExitStack() as begun:
-            for request, what in zip(requests, inputs, strict=True):
-                request.start_async(what, share_inputs=True)
-                begun.callback(request.wait)
-        found = [[request.get_tensor(name).data for request in requests] for name in self._outputs]
-        return [np.concatenate(parts) for parts in found]
+        if len(batch) < self._threads:
+            return self._pass(self._together, batch, temperature)
+        free, shares = self._apart, shares_of(batch, self._threads)
+
+        def apart(share: Batch) -> list[Any]:
+            request = free.get()
+            try:
+                return self._pass(request, share, temperature)
+            finally:
+                free.put(request)
+
+        if self._threads == 1:
+            found = list(map(apart, shares))
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                found = list(pool.map(apart, shares))
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
     def rest(self) -> None:
         """Give back the memory of what lies between the layers; nobody may compute meanwhile."""
@@ -118,11 +130,20 @@ class Network:
             compiled.release_memory()
         footprint.shrink()
 
+    def _pass(self, request: Any, images: Batch, temperature: float) -> list[Any]:
+        request.start_async({"images": images, "temperature": np.float32(temperature)}, share_inputs=True)
+        request.wait()
+        return [request.get_tensor(name).data.copy() for name in self._outputs]
+
     @cached_property
-    def _apart(self) -> list[Any]:
-        """What computes a share each, at once."""
-        self._compiled.append(self._compile(streams=self._threads))
-        return [self._compiled[-1].create_infer_request() for _ in range(self._threads)]
+    def _apart(self) -> SimpleQueue[Any]:
+        """What is free to compute a share, one for each thread."""
+        if self._threads > 1:
+            self._compiled.append(self._compile(streams=self._threads))
+        free: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self._threads):
+            free.put(self._compiled[-1].create_infer_request())
+        return free
 
     def _compile(self, *, streams: int) -> Any:
         precision = _NAMES[self._precision]
@@ -167,6 +188,15 @@ def _threads(parameters: int | None = None) -> int:
         return int(told)
     there = backend.threads()
     return there if parameters is None or parameters > SMALL else max(1, there // 4)
+
+
+def shares_of(batch: Batch, threads: int) -> Iterator[Batch]:
+    """What threads take one after the other: smaller towards the end, so that none of them waits long for the last."""
+    start = 0
+    while left := len(batch) - start:
+        size = min(SHARE, math.ceil(left / threads))
+        yield batch[start : start + size]
+        start += size
 
 
 @cache

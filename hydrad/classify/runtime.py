@@ -116,13 +116,6 @@ def sizes_up_to(batch: int) -> tuple[int, ...]:
     return tuple(sorted({size for size in (1, 4, 16, 64, 256) if size < batch} | {batch}))
 
 
-def close_sizes_up_to(batch: int) -> tuple[int, ...]:
-    """So many that no more than a third of a batch is padding: for a runtime that is ready for another in no time."""
-    return tuple(
-        sorted({size for n in range(batch.bit_length()) for size in (2**n, 3 * 2**n) if size < batch} | {batch})
-    )
-
-
 def in_sizes(batch: Batch, sizes: Sequence[int], forward: Callable[[Batch], Sequence[Any]]) -> list[Any]:
     """Compute any number of pictures in batches of these sizes; what a batch lacks is padded.
 

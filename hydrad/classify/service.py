@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from hydrad.errors import BundleError, ImageError
 from hydrad.images import image_of
 
 TICK_S = 1.0  # an idle service says this often that it lives
+LANES = 2  # batches in hand: what computes need not wait until the answers of one are handed out
 MOST_SERVERS_KNOWN = 20_000  # plots: a layout that does not fit makes names without end
 
 _log = log.get("classify")
@@ -70,6 +71,8 @@ class ModelService:
         self._unserved = [specimen_without(None)]
         self._retired: set[Loaded] = set()  # until the last picture that waited for them is answered
         self._room = asyncio.Semaphore(8 * batch)
+        self._choosing = asyncio.Lock()
+        self._computing = 0  # batches in hand
         self._changed = asyncio.Event()
         self._stopped = False
         self._ticked_at = time.monotonic()
@@ -267,28 +270,52 @@ class ModelService:
     async def run(self) -> None:
         """Compute batches for ever; when it ends, whoever waits is told so."""
         try:
-            while True:
-                self._ticked_at = time.monotonic()
-                self._let_go()
-                now = time.monotonic()
-                wait_s = min((served.due_s(now, self._max_wait_s) for served in self._everyone()), default=math.inf)
-                if wait_s <= 0:
-                    await self._compute(self._next(now))
-                elif (shadow := self._unheard()) is not None:
-                    await self._compute(shadow, most=1)  # so that a picture that comes now waits for one, not for many
-                else:
-                    await self._news(min(wait_s, TICK_S))
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(LANES):
+                    lanes.create_task(self._lane())
         finally:
             self._stop()
 
-    def _next(self, now: float) -> Loaded:
+    async def _lane(self) -> NoReturn:
+        while True:
+            await self._compute(*await self._chosen())  # no name for them, which would keep a model that has gone
+
+    async def _chosen(self) -> tuple[Loaded, Sequence[Request]]:
+        async with self._choosing:
+            return await self._next()
+
+    async def _next(self) -> tuple[Loaded, Sequence[Request]]:
+        """Wait for a batch that should start; those are in hand from now on."""
+        while True:
+            now = time.monotonic()
+            if not self._computing:  # else it is for the computation to show that it lives
+                self._ticked_at = now
+            self._let_go()
+            wait_s = min((self._due_s(served, now) for served in self._everyone()), default=math.inf)
+            if wait_s <= 0:
+                return self._begin(self._longest_waited_for(now))
+            if (shadow := self._unheard()) is not None:
+                return self._begin(shadow, most=1)  # so that a picture that comes now waits for one, not for many
+            await self._news(min(wait_s, TICK_S))
+
+    def _begin(self, served: Loaded, most: int | None = None) -> tuple[Loaded, Sequence[Request]]:
+        requests = [served.waiting.popleft() for _ in range(min(len(served.waiting), most or served.at_once))]
+        served.computing += len(requests)
+        self._computing += 1
+        return served, requests
+
+    def _due_s(self, served: Loaded, now: float) -> float:
+        """Seconds until a model's next batch should start; what can still grow waits until the one before is done."""
+        return math.inf if self._computing and not served.full else served.due_s(now, self._max_wait_s)
+
+    def _longest_waited_for(self, now: float) -> Loaded:
         """Of the models whose batch should start, the one whose oldest picture has waited longest."""
-        ripe = [served for served in self._everyone() if served.due_s(now, self._max_wait_s) <= 0]
+        ripe = [served for served in self._everyone() if self._due_s(served, now) <= 0]
         return min(ripe, key=lambda served: served.waiting[0].since)
 
     def _unheard(self) -> Loaded | None:
         """A model in shadow that a picture waits for while none waits, or is about to, for a model in service."""
-        if any(served.busy for served in self._everyone()):
+        if self._computing or any(served.busy for served in self._everyone()):
             return None
         return next((shadow for shadow in self._shadows.values() if shadow.waiting), None)
 
@@ -307,15 +334,17 @@ class ModelService:
         except TimeoutError:
             return
 
-    async def _compute(self, served: Loaded, *, most: int | None = None) -> None:
-        count = min(len(served.waiting), most or served.at_once)
-        requests = [served.waiting.popleft() for _ in range(count)]
+    async def _compute(self, served: Loaded, requests: Sequence[Request]) -> None:
+        """Answer what :meth:`_begin` took in hand."""
         try:
             for together in self._apart([request for request in requests if not request.answer.done()]):
                 await self._answer(served, together)
         finally:
             for request in requests:
                 _fail(request, "the classifier stopped")
+            served.computing -= len(requests)
+            self._computing -= 1
+            self._changed.set()
 
     def _apart(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
         """Those that nothing is known against, together; then each that a daemon may have died of."""
@@ -341,6 +370,7 @@ class ModelService:
             await self._answer(served, requests[:half])
             await self._answer(served, requests[half:])
             return
+        self._ticked_at = time.monotonic()
         for n, request in enumerate(requests):
             if request.answer.done():
                 continue
