@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hydrad.classify import novelty
 from hydrad.classify.novelty import Novelty
@@ -35,6 +38,31 @@ def test_novelty_is_in_units_of_its_limit() -> None:
     known = Novelty(np.zeros(3, np.float32), np.eye(1, 3, dtype=np.float32), 2.0)
     points = np.array([[9.0, 0.0, 0.0], [9.0, 2.0, 0.0], [0.0, 0.0, -4.0]], np.float32)
     assert known.of(points).tolist() == [0.0, 1.0, 2.0]
+
+
+def blas_threads() -> list[int]:
+    """Of NumPy's; SciPy has one of its own."""
+    blas = [found for found in threadpool_info() if found["user_api"] == "blas"]
+    return [found["num_threads"] for found in blas if len(blas) == 1 or "numpy" in found["filepath"]]
+
+
+class Watched(np.ndarray):
+    """Remembers how many threads there were for each product that it was part of."""
+
+    threads: tuple[list[int], ...] = ()
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
+        if ufunc is np.matmul:
+            Watched.threads += (blas_threads(),)
+        return getattr(ufunc, method)(*(np.asarray(one) for one in inputs), **more)
+
+
+def test_what_takes_one_thread_half_a_ms_wakes_no_others_that_would_wait_busily_afterwards() -> None:
+    known = Novelty(np.zeros(8, np.float32), np.eye(2, 8, dtype=np.float32).view(Watched), 1.0)
+    with threadpool_limits(2, "blas"):
+        known.of(in_a_plane(5))
+        assert blas_threads() == [2]
+    assert Watched.threads == ([1], [1])
 
 
 def test_the_validation_images_quantile_sets_the_limit() -> None:
