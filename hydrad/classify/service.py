@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -291,27 +290,25 @@ class ModelService:
             if not self._computing:  # else it is for the computation to show that it lives
                 self._ticked_at = now
             self._let_go()
-            wait_s = min((self._due_s(served, now) for served in self._everyone()), default=math.inf)
-            if wait_s <= 0:
-                return self._begin(self._longest_waited_for(now))
-            if (shadow := self._unheard()) is not None:
-                return self._begin(shadow, most=1)  # so that a picture that comes now waits for one, not for many
-            await self._news(min(wait_s, TICK_S))
+            due_s = [served.due_s(now, self._max_wait_s) for served in self._everyone()]
+            if (begun := self._begun(now)) is not None:
+                return begun
+            await self._news(min((wait_s for wait_s in due_s if 0 < wait_s < TICK_S), default=TICK_S))
 
-    def _begin(self, served: Loaded, most: int | None = None) -> tuple[Loaded, Sequence[Request]]:
+    def _begun(self, now: float) -> tuple[Loaded, Sequence[Request]] | None:
+        """Of the models whose batch should start, the one whose oldest picture has waited longest begins."""
+        if ripe := [served for served in self._everyone() if served.due_s(now, self._max_wait_s) <= 0]:
+            first = min(ripe, key=lambda served: served.waiting[0].since)
+            # While another batch is computed, what can still grow need not be in hand.
+            return self._in_hand(first) if first.full or not self._computing else None
+        shadow = self._unheard()  # one at a time, so that a picture that comes now waits for one, not for many
+        return None if shadow is None else self._in_hand(shadow, most=1)
+
+    def _in_hand(self, served: Loaded, most: int | None = None) -> tuple[Loaded, Sequence[Request]]:
         requests = [served.waiting.popleft() for _ in range(min(len(served.waiting), most or served.at_once))]
         served.computing += len(requests)
         self._computing += 1
         return served, requests
-
-    def _due_s(self, served: Loaded, now: float) -> float:
-        """Seconds until a model's next batch should start; what can still grow waits until the one before is done."""
-        return math.inf if self._computing and not served.full else served.due_s(now, self._max_wait_s)
-
-    def _longest_waited_for(self, now: float) -> Loaded:
-        """Of the models whose batch should start, the one whose oldest picture has waited longest."""
-        ripe = [served for served in self._everyone() if self._due_s(served, now) <= 0]
-        return min(ripe, key=lambda served: served.waiting[0].since)
 
     def _unheard(self) -> Loaded | None:
         """A model in shadow that a picture waits for while none waits, or is about to, for a model in service."""
@@ -335,7 +332,7 @@ class ModelService:
             return
 
     async def _compute(self, served: Loaded, requests: Sequence[Request]) -> None:
-        """Answer what :meth:`_begin` took in hand."""
+        """Answer what :meth:`_in_hand` took."""
         try:
             for together in self._apart([request for request in requests if not request.answer.done()]):
                 await self._answer(served, together)

@@ -163,6 +163,29 @@ async def test_a_full_batch_is_in_hand_while_another_is_computed_and_one_that_ma
     assert len(hall.runtimes["brightness"].threads) == 1
 
 
+async def test_a_lone_picture_of_one_model_waits_for_two_batches_of_another_at_most(tmp_path: Path) -> None:
+    hall = Hall(batch=2, max_wait_ms=0.0)
+    gate = threading.Event()
+    order: list[tuple[str, int]] = []
+    async with serving(hall.service):
+        for name in "ab":
+            await hall.service.load(brightness_bundle(tmp_path, name, (f"{name}_*",)).folder)
+            hall.runtimes[name].before = lambda size, name=name: (order.append((name, size)), gate.wait(5))
+        crowded, quiet = (hall.service._served[name] for name in "ab")
+        asked = [asyncio.create_task(hall.service.classify("a_1", picture()))]
+        await until(lambda: crowded.computing == 1)
+        asked += [asyncio.create_task(hall.service.classify("a_1", picture())) for _ in range(2)]
+        await until(lambda: crowded.computing == 3)
+        asked += [asyncio.create_task(hall.service.classify("b_1", picture()))]
+        await until(lambda: len(quiet.waiting) == 1)
+        asked += [asyncio.create_task(hall.service.classify("a_1", picture())) for _ in range(6)]
+        await until(lambda: len(crowded.waiting) == 6)
+        gate.set()
+        await asyncio.gather(*asked)
+
+    assert order == [("a", 1), ("a", 2), ("b", 1), ("a", 2), ("a", 2), ("a", 2)]
+
+
 async def test_a_batch_that_fails_fails_only_its_own(tmp_path: Path) -> None:
     hall = Hall()
     async with serving(hall.service):
