@@ -59,7 +59,7 @@ class OpenVinoRuntime(InBatches):
             self._answer(np.zeros((size, *self.bundle.manifest.preparation.shape), np.uint8))
 
     def rest(self) -> None:
-        """Give back the memory of what lies between the layers: 120 MiB of the 135 that the shipped network takes."""
+        """Give back the memory of what lies between the layers: 15 MiB of the 32 that the shipped network takes."""
         self._network.rest()
 
     def _answer(self, batch: Batch) -> list[Any]:

@@ -14,7 +14,7 @@ from hydrad.classify.runtime import Answers, Batch, OpenRuntime, Runtime, ready
 from hydrad.errors import BundleError
 
 OPEN: Final = 32
-HOT: Final = 4  # of those, that keep the memory in which they compute: nine tenths of what a small network takes
+HOT: Final = 4  # of those, that keep the memory in which they compute: half of what a small network takes
 
 _log = log.get("classify")
 
