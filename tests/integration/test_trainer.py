@@ -89,6 +89,19 @@ def test_the_dead_of_an_earlier_process_are_buried_when_the_next_one_looks(hall:
     assert one(hall, far).state is TrainingState.RUNNING
 
 
+def test_of_its_own_child_it_says_what_it_died_of_also_when_that_happens_between_two_steps(
+    hall: World, trainer: Trainer
+) -> None:
+    number = trainings.ask(hall.store, {"plots": ["x"]}, "ann")
+    trainer.look()
+    child = psutil.Process(one(hall, number).pid)
+    child.kill()
+    until(lambda: child.status() == psutil.STATUS_ZOMBIE)
+    trainer._bury()
+    assert one(hall, number).state is TrainingState.RUNNING
+    assert "killed by SIGKILL" in look_until(trainer, hall, number, TrainingState.FAILED).reason
+
+
 def test_while_somebody_trains_on_this_host_nothing_else_is_started(hall: World, trainer: Trainer) -> None:
     by_hand = trainings.begin(hall.store, {"plots": ["x"]}, "ann", host=HERE, pid=os.getppid())
     number = trainings.ask(hall.store, {"plots": ["x"]}, "ann")

@@ -77,6 +77,8 @@ class Trainer:
             return
         # A claim of this process's own never outlasts a look: one that does was an earlier process's of this number.
         alive = {one.pid for one in running if one.pid not in {None, os.getpid()} and _lives(one.pid)}
+        if self._child is not None:
+            alive.add(self._child.process.pid)  # should it be dead, the next look knows what of
         if dead := trainings.bury(self._store, self._host, alive):
             _log.warning("trainings_died", trainings=list(dead))
 
