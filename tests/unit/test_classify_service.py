@@ -415,7 +415,8 @@ async def test_a_shadow_answers_only_when_nobody_waits_for_a_model_in_service(tm
         asked = [asyncio.create_task(hall.service.ask("new", picture())) for _ in range(2)]
         await until(lambda: len(hall.service._shadows["new"].waiting) == 2)
         rest = [asyncio.create_task(hall.service.classify("A", picture())) for _ in range(4)]
-        await until(lambda: len(hall.service._served["old"].waiting) == 2)
+        old = hall.service._served["old"]
+        await until(lambda: (old.computing, len(old.waiting)) == (3, 2))
         gate.set()
         await asyncio.gather(first, *rest, *asked)
 
