@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import cache, cached_property
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
@@ -108,20 +107,16 @@ class Network:
         """Logits, scores, embeddings and, where the network has maps, heatmaps; the first axis is the images'."""
         if len(batch) < self._threads:
             return self._pass(self._together, batch, temperature)
-        free, shares = self._apart, shares_of(batch, self._threads)
-
-        def apart(share: Batch) -> list[Any]:
-            request = free.get()
-            try:
-                return self._pass(request, share, temperature)
-            finally:
-                free.put(request)
-
-        if self._threads == 1:
-            found = list(map(apart, shares))
-        else:
-            with ThreadPoolExecutor(self._threads) as pool:
-                found = list(pool.map(apart, shares))
+        found: list[list[Any]] = []
+        with ExitStack() as begun:
+            for number, share in enumerate(shares_of(batch, self._threads)):
+                request = self._apart[number % self._threads]
+                if number >= self._threads:
+                    found.append(self._answered(request))
+                self._start(request, share, temperature)
+                begun.callback(request.wait)
+            last = len(found)
+            found += [self._answered(self._apart[n % self._threads]) for n in range(last, number + 1)]
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
     def rest(self) -> None:
@@ -131,19 +126,22 @@ class Network:
         footprint.shrink()
 
     def _pass(self, request: Any, images: Batch, temperature: float) -> list[Any]:
+        self._start(request, images, temperature)
+        return self._answered(request)
+
+    def _start(self, request: Any, images: Batch, temperature: float) -> None:
         request.start_async({"images": images, "temperature": np.float32(temperature)}, share_inputs=True)
+
+    def _answered(self, request: Any) -> list[Any]:
         request.wait()
         return [request.get_tensor(name).data.copy() for name in self._outputs]
 
     @cached_property
-    def _apart(self) -> SimpleQueue[Any]:
-        """What is free to compute a share, one for each thread."""
+    def _apart(self) -> list[Any]:
+        """What computes a share each, at once."""
         if self._threads > 1:
             self._compiled.append(self._compile(streams=self._threads))
-        free: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(self._threads):
-            free.put(self._compiled[-1].create_infer_request())
-        return free
+        return [self._compiled[-1].create_infer_request() for _ in range(self._threads)]
 
     def _compile(self, *, streams: int) -> Any:
         precision = _NAMES[self._precision]
