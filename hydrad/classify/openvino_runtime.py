@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache, cached_property
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,15 +110,15 @@ class Network:
         if len(batch) < self._threads:
             return self._pass(self._together, batch, temperature)
         found: list[list[Any]] = []
+        busy: deque[Any] = deque()
         with ExitStack() as begun:
-            for number, share in enumerate(shares_of(batch, self._threads)):
-                request = self._apart[number % self._threads]
-                if number >= self._threads:
-                    found.append(self._answered(request))
+            for request, share in zip(cycle(self._apart), shares_of(batch, self._threads), strict=False):
+                if len(busy) == self._threads:
+                    found.append(self._answered(busy.popleft()))
                 self._start(request, share, temperature)
                 begun.callback(request.wait)
-            last = len(found)
-            found += [self._answered(self._apart[n % self._threads]) for n in range(last, number + 1)]
+                busy.append(request)
+            found += map(self._answered, busy)
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
     def rest(self) -> None:
@@ -189,7 +191,7 @@ def _threads(parameters: int | None = None) -> int:
 
 
 def shares_of(batch: Batch, threads: int) -> Iterator[Batch]:
-    """What threads take one after the other: smaller towards the end, so that none of them waits long for the last."""
+    """What threads compute in turn: smaller towards the end, so that none of them waits long for the last."""
     start = 0
     while left := len(batch) - start:
         size = min(SHARE, math.ceil(left / threads))

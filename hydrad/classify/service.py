@@ -290,9 +290,9 @@ class ModelService:
             if not self._computing:  # else it is for the computation to show that it lives
                 self._ticked_at = now
             self._let_go()
-            due_s = [served.due_s(now, self._max_wait_s) for served in self._everyone()]
             if (begun := self._begun(now)) is not None:
                 return begun
+            due_s = [served.due_s(now, self._max_wait_s) for served in self._everyone()]
             await self._news(min((wait_s for wait_s in due_s if 0 < wait_s < TICK_S), default=TICK_S))
 
     def _begun(self, now: float) -> tuple[Loaded, Sequence[Request]] | None:
