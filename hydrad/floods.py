@@ -37,6 +37,7 @@ class Floods:
     def __init__(self) -> None:
         self._crowds: dict[str, _Crowd] = defaultdict(_Crowd)
         self._homes: dict[str, str] = {}  # each plot's detector
+        self._moved: set[str] = set()
 
     def restore(self, plot: str, detector: str, status: Status, severity: Severity) -> None:
         """A plot was shown so before."""
@@ -46,9 +47,20 @@ class Floods:
             if not severity:
                 self._crowds[detector].drowned.add(plot)
 
-    def turn(self, detector: str, above: int, statuses: Mapping[str, Status]) -> frozenset[str]:
-        """Take in how plots of a detector stand now, all at once; those of all of its plots that have no alarm."""
+    def has_drowned(self, plot: str) -> bool:
+        """Whether a plot has no alarm of its own."""
+        home = self._homes.get(plot)
+        return home is not None and plot in self._crowds[home].drowned
+
+    def moved(self) -> set[str]:
+        """The plots that drowned or came up again since this was last asked."""
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def turn(self, detector: str, above: int, statuses: Mapping[str, Status]) -> None:
+        """Take in how some plots of a detector stand now, all at once; the others stand as they did."""
         crowd = self._crowds[detector]
+        drowned = set(crowd.drowned)
         before = {}
         for plot, status in statuses.items():
             self._move(plot, detector)
@@ -63,7 +75,7 @@ class Floods:
             if now > was and floods[now]:
                 crowd.drowned.add(plot)
         crowd.drowned = {plot for plot in crowd.drowned if floods[crowd.gravity[plot]]}
-        return frozenset(crowd.drowned)
+        self._moved |= drowned ^ crowd.drowned
 
     @staticmethod
     def _is_flood(crowd: _Crowd, above: int, before: Mapping[str, int], grave: int) -> bool:

@@ -29,7 +29,7 @@ from hydrad.domain import (
 )
 from hydrad.floods import Floods
 from hydrad.settings import Settings, check
-from hydrad.verdict import CLOCK_SLACK_S, Ruling, Standing, confirmed, judge, mask, present
+from hydrad.verdict import CLOCK_SLACK_S, Ruling, Standing, confirmed, judge, mask, present, stands_until
 
 _log = log.get("roster")
 _Held = tuple[Rules, Standing, Ruling]
@@ -38,12 +38,22 @@ EARNED = ALARMING | {Status.GOOD, Status.OTHER, Status.NOBEAM}  # statuses that 
 
 @dataclass(slots=True)
 class Followed:
-    """One plot: its standing, what is shown of it, and its newest picture's pixels."""
+    """One plot: its standing, what is shown of it, and its newest picture's pixels.
+
+    What is shown stands until ``stands_until`` as long as the plot is judged by ``rules``, these very ones, and neither
+    beam nor run are others; None where that has yet to be worked out.
+    """
 
     standing: Standing
     shown: Verdict
     pixels_digest: str | None
     prediction: Prediction | None
+    rules: Rules | None = None
+    stands_until: datetime | None = None
+
+    def is_due(self, rules: Rules, now: datetime) -> bool:
+        """Whether something else might have to be shown."""
+        return self.stands_until is None or now >= self.stands_until or rules is not self.rules
 
 
 class Roster:
@@ -64,6 +74,9 @@ class Roster:
         self.settings = settings
         self._plots: dict[str, Followed] = {}
         self._floods = Floods()
+        self._newest: tuple[datetime, int] | None = None  # when the newest image of a run was taken, and its run
+        self._around: tuple[object, ...] = ()  # beam and run as they were when all plots were looked at
+        self._looked_at: datetime | None = None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._plots)
@@ -99,9 +112,7 @@ class Roster:
 
     def newest_run(self) -> int | None:
         """The run of the newest image of all plots, where its path or a PV told."""
-        shown = [followed.shown for followed in self._plots.values()]
-        taken = [(one.taken_at, one.run) for one in shown if one.taken_at is not None and one.run is not None]
-        return max(taken)[1] if taken else None
+        return None if self._newest is None else self._newest[1]
 
     def shown(self, plot: str) -> Verdict | None:
         """What is shown of a plot, or None for one never seen."""
@@ -160,9 +171,8 @@ class Roster:
             if rules.model is not None:
                 ruling = Ruling(standing.earned, f"a newer image was judged before it; {standing.reason}")
         else:
-            drowned = arrival.plot in self._floods.turn(
-                rules.detector, rules.flood_above, {arrival.plot: ruling.status}
-            )
+            self._floods.turn(rules.detector, rules.flood_above, {arrival.plot: ruling.status})
+            drowned = self._floods.has_drowned(arrival.plot)
         verdict = Verdict(
             key=uuid.uuid4().hex,
             plot=arrival.plot,
@@ -186,22 +196,33 @@ class Roster:
             verdict = _with_what_was_said(verdict, prediction, rules)
         if not late:
             self._plots[arrival.plot] = Followed(standing, verdict, picture.pixels_digest, prediction)
+            if arrival.run is not None and (self._newest is None or not _is_older(taken_at, self._newest[0], now)):
+                self._newest = taken_at, arrival.run
         return verdict
 
     def look_again(
         self, beam: Beam, now: datetime, cause: Cause = Cause.CLOCK, *, run: Run = SOME_RUN
     ) -> list[Verdict]:
         """The verdicts that time, beam, run or a person's change has altered since they were shown."""
-        held = {}
-        for plot, followed in self._plots.items():
-            rules, standing = self.rules(plot), mask(followed.standing, run)
+        around = beam.state, beam.since, run
+        anew = around != self._around or self._looked_at is None or now < self._looked_at
+        self._around, self._looked_at = around, now
+
+        def held(plot: str) -> _Held:
+            followed, rules = self._plots[plot], self.rules(plot)
+            standing = mask(followed.standing, run)
             ruling = present(standing, beam, rules, now, run)
-            held[plot] = rules, standing, _off_the_shelf(ruling, rules, followed.shown, now)
-        drowned = self._drowned(held)
+            followed.rules, followed.stands_until = rules, stands_until(standing, beam, rules, now, run)
+            return rules, standing, _off_the_shelf(ruling, rules, followed.shown, now)
+
+        due = [plot for plot, followed in self._plots.items() if anew or followed.is_due(self.rules(plot), now)]
+        looked = {plot: held(plot) for plot in due}
+        self._let_flood(looked)
+        looked |= {plot: held(plot) for plot in self._floods.moved() - looked.keys()}
         altered = []
-        for plot, (rules, standing, ruling) in held.items():
-            followed = self._plots[plot]
-            same = standing is followed.standing and (plot in drowned) is followed.shown.drowned
+        for plot, (rules, standing, ruling) in looked.items():
+            followed, drowned = self._plots[plot], self._floods.has_drowned(plot)
+            same = standing is followed.standing and drowned is followed.shown.drowned
             if same and not _differs(ruling, followed.shown):
                 continue
             followed.standing = standing
@@ -210,7 +231,7 @@ class Roster:
                 key=uuid.uuid4().hex,
                 detector=rules.detector,
                 status=ruling.status,
-                **_alarm(ruling, rules, drowned=plot in drowned),
+                **_alarm(ruling, rules, drowned=drowned),
                 judged_at=now,
                 cause=cause,
                 beam=beam,
@@ -220,12 +241,12 @@ class Roster:
             altered.append(followed.shown)
         return altered
 
-    def _drowned(self, held: Mapping[str, _Held]) -> set[str]:
-        """Those of the plots that have no alarm of their own, since their detectors have a flood."""
+    def _let_flood(self, looked: Mapping[str, _Held]) -> None:
         crowds: dict[tuple[str, int], dict[str, Status]] = defaultdict(dict)
-        for plot, (rules, _, ruling) in held.items():
+        for plot, (rules, _, ruling) in looked.items():
             crowds[rules.detector, rules.flood_above][plot] = ruling.status
-        return {plot for its, statuses in crowds.items() for plot in self._floods.turn(*its, statuses)}
+        for its, statuses in crowds.items():
+            self._floods.turn(*its, statuses)
 
     def change(self, change: Change) -> Change | None:
         """Take over what a person asked for; the change with its old value, or None if a newer one is held.
@@ -246,6 +267,8 @@ class Roster:
         for verdict, pixels_digest in remembered:
             self._floods.restore(verdict.plot, verdict.detector, verdict.status, verdict.severity)
             self._plots[verdict.plot] = Followed(_standing(verdict), verdict, pixels_digest, _recalled(verdict))
+            if verdict.taken_at is not None and verdict.run is not None:
+                self._newest = max(self._newest or (verdict.taken_at, 0), (verdict.taken_at, verdict.run))
 
 
 def _alarm(ruling: Ruling, rules: Rules, *, drowned: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Two steps, both pure. :func:`judge` takes one image into account and says what t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from hydrad.delays import ALARMING, FAULTY, NOTHING, RAISED, Finding, Recent, earn, span
 from hydrad.domain import SOME_RUN, Beam, BeamState, Meaning, Prediction, Rules, Run, RunState, Status
@@ -16,6 +16,7 @@ CLOCK_SLACK_S = 5.0  # an image may be this much younger than now; more means th
 MASKABLE = ALARMING | {Status.STALE}  # what a run of a masked type does not let through
 NO_RUN = "no run is going"
 NEW_RUN = "a run has begun and its first image is awaited"
+NEVER = datetime.max.replace(tzinfo=UTC)
 FROZEN_AFTER = 10  # equal images in a row, with beam, that a live histogram does not produce
 
 
@@ -204,6 +205,19 @@ def present(standing: Standing, beam: Beam, rules: Rules, now: datetime, run: Ru
     if run.masked and ruling.status in MASKABLE:
         return Ruling(Status.OTHER, f"{run_in_words(run)}: {ruling.reason}", run_in_words(run))
     return ruling
+
+
+def stands_until(standing: Standing, beam: Beam, rules: Rules, now: datetime, run: Run = SOME_RUN) -> datetime:
+    """The moment up to which :func:`present` shows the same status and ``because``, if nothing but time passes.
+
+    At that moment itself it may still be the same. Of the beam only its state and ``since`` count.
+    """
+    fresh_for = timedelta(seconds=rules.stale_s)
+    turns = [rules.shelved_until]
+    if standing.taken_at is not None:
+        turns += [standing.taken_at - timedelta(seconds=CLOCK_SLACK_S), standing.taken_at + fresh_for]
+    turns += [since + fresh_for for since in (beam.since, run.since) if since is not None]
+    return min((turn for turn in turns if turn is not None and turn >= now), default=NEVER)
 
 
 def _disabled(reason: str) -> Ruling:

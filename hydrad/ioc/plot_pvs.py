@@ -87,6 +87,11 @@ class Reason(Note):
         """The reason that stands."""
         self._why = why
 
+    @property
+    def ends(self) -> bool:
+        """Whether it is over at some time by itself, or was."""
+        return self._why.until is not None
+
     def show(self, now: datetime) -> None:
         """Post it, or nothing when it is over."""
         stands = self._why.until is None or now < self._why.until
@@ -208,6 +213,11 @@ class PlotPvs(Shown):
         for label in self.thresholds.keys() - rules.thresholds.keys():
             self.thresholds[label].post(math.nan, stamp)  # the model in service has no such label
         return new
+
+    @property
+    def was_shelved(self) -> bool:
+        """Whether it is on a shelf, or was, so that :meth:`show_shelf` has something to show as time passes."""
+        return self.shelved_until is not None or self.reason.ends
 
     def show_shelf(self, now: datetime) -> None:
         """Post the minutes left on the shelf and why; what was put stays until a whole minute of it has gone."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import NoReturn
 
 from hydrad import config, log
@@ -69,6 +70,7 @@ class Ioc:
         self._names = Names(settings.prefix, settings.mirror or "")
         self._plots: dict[str, PlotPvs] = {}
         self._homes: dict[str, DetectorPvs] = {}  # by plot
+        self._shelved: dict[str, PlotPvs] = {}  # are on a shelf, or were
         self._detectors: dict[str, DetectorPvs] = {}
         self._behind: dict[str, DetectorPvs] = {}  # do not show yet what their plots do
         self._looks_from = 0.0  # by the loop's clock: when detectors may be looked through again
@@ -126,6 +128,8 @@ class Ioc:
         pvs.reason.holds(self._changed.why(plot=plot))
         home.reason.holds(self._changed.why(detector=home.detector))
         self._serve(pvs.show_rules(rules, now), pvs.leaf, plot=plot)
+        if pvs.was_shelved:
+            self._shelved[plot] = pvs
         home.show_rules(now)
         self._let_follow(home)
 
@@ -168,14 +172,14 @@ class Ioc:
         if self._over:
             return
         self._hall.tick(now, self._server.clients)
-        for n, plot in enumerate(self._plots.values()):
+        for plot in self._shelved.values():
             plot.show_shelf(now)
-            if n % AGE_EVERY_S == self._ticks % AGE_EVERY_S:
-                plot.show_age(plot.verdict, now)
-        for n, detector in enumerate(self._detectors.values()):
-            if n % AGE_EVERY_S == self._ticks % AGE_EVERY_S:
-                detector.follow(now)  # operators may have given a plot's states other severities
-                detector.reason.show(now)
+        turn = self._ticks % AGE_EVERY_S
+        for plot in islice(self._plots.values(), turn, None, AGE_EVERY_S):
+            plot.show_age(plot.verdict, now)
+        for detector in islice(self._detectors.values(), turn, None, AGE_EVERY_S):
+            detector.follow(now)  # operators may have given a plot's states other severities
+            detector.reason.show(now)
         if self._mirrors is not None:
             self._mirrors.show(now)
         self._ticks += 1

@@ -495,6 +495,19 @@ def test_the_newest_image_tells_the_run_where_no_pv_does():
     assert hall.roster.newest_run() == 111652
 
 
+def test_the_newest_image_tells_the_run_also_after_a_restart_and_when_the_clock_was_set_back():
+    hall = Hall()
+    hall.image()
+    hall.restart()
+    assert hall.roster.newest_run() == 111652
+    late = replace(arrival("FDC_0", NOON - timedelta(seconds=600)), run=111651)
+    hall.roster.judge(late, picture("late"), None, beam=ON, beam_now=ON, now=hall.clock())
+    assert hall.roster.newest_run() == 111652
+    next_one = replace(late, run=111653)
+    hall.roster.judge(next_one, picture("next"), None, beam=ON, beam_now=ON, now=hall.clock.advance(-600))
+    assert hall.roster.newest_run() == 111653
+
+
 # ---- floods --------------------------------------------------------------------------------------------------------
 
 
@@ -888,3 +901,64 @@ def test_a_model_with_other_labels_confirms_nothing_by_thresholds_of_the_old():
     hall.cards[PLOT] = ModelCard("m3", {"Fine": Meaning.GOOD}, {"Fine": 0.9})
     assert hall.roster.rules(PLOT).thresholds == {"Fine": 0.9}
     assert hall.images("Good", confidence=0.99) == ["SUSPECT"]
+
+
+# ---- what need not be looked at ------------------------------------------------------------------------------------
+
+events = st.one_of(
+    st.tuples(st.just("image"), st.integers(0, 5), st.sampled_from(["Good", "Bad", "NoData", "Cosmic", None])),
+    st.tuples(st.just("wait"), st.sampled_from([1, 1, 30, 100, 200, 4000, -30, -600])),
+    st.tuples(st.just("beam"), st.sampled_from([ON, OFF, LOST]), st.booleans()),
+    st.tuples(st.just("run"), st.sampled_from([SOME_RUN, PHYSICS, COSMIC, IDLE]), st.booleans()),
+    st.tuples(st.just("shelve"), st.integers(0, 5), st.sampled_from([0, 60, 600])),
+    st.tuples(st.just("switch"), st.integers(0, 5), st.booleans()),
+    st.tuples(st.just("model"), st.sampled_from(["m1", "m2", None])),
+)
+
+
+def test_a_trip_that_nobody_saw_gives_an_old_plot_time_for_its_next_image():
+    hall = Hall()
+    hall.image()
+    assert statuses(hall.later(200)) == [(PLOT, "STALE")]
+    hall.beam = replace(ON, since=hall.clock())
+    assert statuses(hall.later(1)) == [(PLOT, "NOBEAM")]
+    assert statuses(hall.later(200)) == [(PLOT, "STALE")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(events, min_size=20, max_size=60))
+def test_a_plot_is_left_alone_only_when_to_look_at_it_would_change_nothing(history):
+    def live(*, thorough):
+        hall = Hall(defaults={"flood_above": 2, "on_delay": 1, "off_delay": 1})
+        for n in range(6):
+            hall.image("Good", plot=f"CDC_{n}")
+        for event in history:
+            _befall(hall, *event)
+            if thorough:
+                for followed in hall.roster._plots.values():
+                    followed.stands_until = None
+            altered = hall.later(0)
+            shown = [hall.roster.shown(plot) for plot in hall.roster]
+            yield {one.plot for one in altered}, [replace(one, key="") for one in shown]
+
+    assert list(live(thorough=False)) == list(live(thorough=True))
+
+
+def _befall(hall, what, *which):
+    now = hall.clock()
+    match what, *which:
+        case "image", plot, label:
+            hall.image(label, plot=f"CDC_{plot}")
+        case "wait", seconds:
+            hall.clock.advance(seconds)
+        case "beam", beam, new:
+            hall.beam = replace(beam, since=now if new else None)
+        case "run", run, new:
+            hall.run = replace(run, since=now if new else None)
+        case "shelve", plot, seconds:
+            until = now + timedelta(seconds=seconds)
+            hall.change("shelved_until", until.timestamp() if seconds else 0, plot=f"CDC_{plot}")
+        case "switch", plot, on:
+            hall.change("enabled", int(on), plot=f"CDC_{plot}")
+        case "model", model:
+            hall.cards = {f"CDC_{n}": None if model is None else card(model) for n in range(6)}

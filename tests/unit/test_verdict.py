@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hydrad.delays import ALARMING, RAISED
 from hydrad.domain import Beam, BeamState, Meaning, Prediction, Rules, Run, RunState, Status
-from hydrad.verdict import FROZEN_AFTER, Standing, in_words, judge, mask, present
+from hydrad.verdict import FROZEN_AFTER, NEVER, Standing, in_words, judge, mask, present, stands_until
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MEANINGS = {"Good": Meaning.GOOD, "Bad": Meaning.BAD, "NoData": Meaning.EMPTY, "Cosmic": Meaning.OTHER}
@@ -420,3 +420,40 @@ def test_without_beam_a_plot_that_needs_it_never_starts_an_alarm(history):
     dark = [(label, confidence, novelty, OFF, gap) for label, confidence, novelty, _, gap in history]
     for _, standing, _, _ in lived(dark, RULES):
         assert standing.earned not in ALARMING
+
+
+moments = st.none() | st.integers(-400, 400).map(lambda s: NOON + timedelta(seconds=s))
+
+
+@given(
+    st.builds(Standing, earned=st.sampled_from(Status), taken_at=moments),
+    st.builds(Beam, state=st.sampled_from(BeamState), current=st.none(), since=moments),
+    st.builds(Run, state=st.sampled_from(RunState), type=st.just("cosmic"), masked=st.booleans(), since=moments),
+    st.builds(
+        Rules,
+        detector=st.just("CDC"),
+        model=st.sampled_from(["m1", None]),
+        enabled=st.booleans(),
+        needs_beam=st.booleans(),
+        stale_s=st.sampled_from([1.0, 60.0, 200.0]),
+        shelved_until=moments,
+    ),
+    st.integers(0, 1000),
+)
+def test_nothing_else_is_shown_before_the_moment_that_was_foretold(standing, beam, run, rules, seconds):
+    def shown_at(now):
+        ruling = present(standing, beam, rules, now, run)
+        return ruling.status, ruling.because
+
+    until = stands_until(standing, beam, rules, NOON, run)
+    assert until >= NOON
+    last = until - timedelta(microseconds=1) if until < NEVER else NOON + timedelta(days=1000)
+    for now in (NOON + timedelta(seconds=seconds), last):
+        if NOON <= now < until:
+            assert shown_at(now) == shown_at(NOON)
+
+
+def test_a_good_image_stands_until_it_is_stale_and_an_old_one_until_somebody_is_heard():
+    good = after("Good")
+    assert stands_until(good, ON, RULES, NOON) == NOON + timedelta(seconds=RULES.stale_s)
+    assert stands_until(good, ON, RULES, NOON + timedelta(days=1)) == NEVER
