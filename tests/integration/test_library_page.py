@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,19 @@ def test_a_training_waits_is_withdrawn_and_waits_again(hall: World, api: Api, tm
     assert api.get("/api/v1/trainings").json()["trainings"][0]["progress"]["curve"] == []
 
 
+def test_a_server_that_cannot_quantize_says_so_at_once(hall: World, api: Api, tmp_path: Path) -> None:
+    brought(hall.store, hall.config.store.images, season(tmp_path / "seen", runs=1, good=2, bad=1), MEANINGS)
+    answer = api.post("/api/v1/trainings", json={"plots": ["CDC_x"], "int8": True})
+    if find_spec("nncf") is None:
+        assert answer.status_code == 422
+        assert "NNCF is not installed" in answer.text
+        assert trainings.trainings(hall.store) == []
+    else:
+        assert answer.status_code == 201
+    assert api.post("/api/v1/trainings", json={"plots": ["CDC_x"], "int8": False}).status_code == 201
+    assert trainings.trainings(hall.store)[0].settings == {"plots": ["CDC_x"], "int8": False}
+
+
 # ---- the page ----
 
 
@@ -340,6 +354,29 @@ def test_everybody_can_use_it_on_every_screen(
         require_usable()
         page.goto("/library/simulated-hall")
         require_usable()
+
+
+@pytest.mark.browser
+def test_int8_is_asked_for_by_a_tick_and_its_cost_is_on_the_models_page(
+    hall: World, chromium: Browser, tmp_path: Path
+) -> None:
+    brought(hall.store, hall.config.store.images, season(tmp_path / "seen", runs=1, good=2, bad=1), MEANINGS)
+    settings = hall.settings.with_name("elsewhere.toml")  # of a server that leaves trainings to another
+    settings.write_text(hall.settings.read_text().replace("[web]\n", "[web]\ntrains = false\n"))
+    with Pages(settings) as pages, looking(chromium, pages.address) as page:
+        page.goto("/library")
+        page.click("#train-open")
+        page.check('input[value="CDC_x"]')
+        expect(page.locator("#train-int8")).not_to_be_checked()
+        page.check("#train-int8")
+        page.click("#train-go")
+        expect(page.locator("[data-training]")).to_have_count(1)
+        assert trainings.trainings(hall.store)[0].settings["int8"] is True
+
+        page.goto("/library/simulated-hall")
+        row = page.locator('#shown tr:has(th:text-is("bfloat16"))')
+        expect(row).to_contain_text("4 of 10,837")
+        expect(row.locator("td").last).to_have_text("no")
 
 
 @pytest.mark.browser

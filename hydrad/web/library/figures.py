@@ -115,6 +115,16 @@ class Making(Part):
     notes: list[str] = []
 
 
+class Export(Part):
+    """What the CPU runtime says of the images held out, in one precision."""
+
+    images: int | None = None
+    other_label: int | None = None
+    score_off: float | None = None
+    ms_per_image: float | None = None
+    reason: str | None = None  # why it could not be made
+
+
 def _known(part: Any) -> BeforeValidator:
     """A part of the metrics, or None where it is of another shape than this program's."""
     adapter: TypeAdapter[Any] = TypeAdapter(part)
@@ -147,6 +157,7 @@ class Figures(Part):
     curve: Annotated[dict[str, list[float]] | None, _known(dict[str, list[float]])] = None
     making: Annotated[Making | None, _known(Making)] = None
     ms_per_image: Annotated[float | None, _known(float)] = None
+    exports: Annotated[dict[str, Export] | None, _known(dict[str, Export])] = None
 
 
 def figures_of(metrics: Mapping[str, Any]) -> Figures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -55,6 +56,9 @@ class Wish(BaseModel):
         default=None, gt=0, le=1, allow_inf_nan=False, description="Of the good images to learn from"
     )
     emulate: bool = Field(default=True, description="Put the configuration's faults into good images")
+    int8: bool | None = Field(
+        default=None, description="Also quantize it for a CPU; serves if no image held out gets another label by that"
+    )
 
 
 class Learned(BaseModel):
@@ -175,6 +179,7 @@ def choices(config: Config, tallies: Sequence[LabelTally], plots: Collection[str
         by_plot[tally.plot].append(tally)
     return {
         "few": train.few,
+        "quantizes": _quantizes(config),
         "plots": [
             {
                 "name": plot,
@@ -213,8 +218,15 @@ def _require_possible(site: Site, wish: Wish) -> None:
     models = {folder.name for folder in bundles.listed(site.config.store.models)}
     if wish.parent is not None and wish.parent not in models:
         raise ChangeRefused(f"there is no bundle {wish.parent!r} to go on from")
+    if wish.int8 and not _quantizes(site.config):
+        raise ChangeRefused("this server cannot quantize a network: NNCF is not installed (extra `int8`)")
     if wish.id in models:
         raise ChangeRefused(f"there is a model {wish.id!r} already")
+
+
+def _quantizes(config: Config) -> bool:
+    """Whether int8 can be had; of another host that trains nobody knows here, and its training says so if not."""
+    return not config.web.trains or find_spec("nncf") is not None
 
 
 def _known(site: Site, number: int) -> Training:

@@ -240,6 +240,7 @@ if (form) {
       good_share: Number(field("good").value),
       emulate: field("emulate")?.checked ?? true,
     };
+    if (field("int8")) asked.int8 = field("int8").checked;
     if (field("id").value) asked.id = field("id").value;
     if (field("parent").value) asked.parent = field("parent").value;
     else {
