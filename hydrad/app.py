@@ -10,13 +10,15 @@ from pathlib import Path
 
 from hydrad import config as files
 from hydrad import footprint, log, root_tasks, runs
+from hydrad.backlog import Backlog
 from hydrad.beam import Watch, monitor
 from hydrad.bulletin import Surroundings
 from hydrad.classify.fixed import FixedClassifier
 from hydrad.classify.opening import Opener, on_any_host
+from hydrad.classify.pace import HANDS, LANES
 from hydrad.classify.ray_runtime import Cluster, on_cluster
 from hydrad.classify.runtime import OpenRuntime
-from hydrad.classify.service import LANES, ModelService
+from hydrad.classify.service import ModelService
 from hydrad.config import Config, FixedClassify, Models
 from hydrad.desk import Desk
 from hydrad.domain import NO_CANARY, Cause, Verdict
@@ -52,7 +54,6 @@ from hydrad.watchers import watcher_of
 from hydrad.watchers.layouts import Names
 from hydrad.watchers.replay import ReplayWatcher
 
-HANDS = 2  # images in hand beyond full batches, so that one is decoded while others are computed
 LOADING_S = 180.0  # one model, at most: TensorFlow is imported with the first, from a cold disk
 
 _log = log.get("app")
@@ -119,6 +120,7 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
             sinks=[],
             ledger=journal,
             fill_s=config.beam.window_s,
+            backlog=Backlog(hands=lambda: classifier.hands),
         )
         shadowing = Shadowing(pipeline)
         pipeline.judged = shadowing.hear

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from bisect import bisect_left, insort
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -66,10 +67,12 @@ class Backlog:
 
     Args:
         most: how many files should wait at most; what :meth:`surplus` takes out keeps to that.
+        hands: how many files may be in hand, at present: what is taken early may not be the newest when it is judged.
     """
 
-    def __init__(self, most: int = MOST_WAITING) -> None:
+    def __init__(self, most: int = MOST_WAITING, hands: Callable[[], float] = lambda: math.inf) -> None:
         self._most = most
+        self._hands = hands
         self._plots: dict[str, _Plot] = {}
         self._queue: list[tuple[_Rank, str]] = []
         self._waiting = 0
@@ -92,8 +95,8 @@ class Backlog:
         self._news.set()
 
     async def take(self) -> Waiting:
-        """Wait for a plot that is not in hand and take its newest image; :meth:`done` must follow."""
-        while (name := self._next()) is None:
+        """Wait for a hand, and for a plot that is not in hand, and take its newest image; :meth:`done` must follow."""
+        while self._in_hand >= self._hands() or (name := self._next()) is None:
             self._news.clear()
             await self._news.wait()
         plot = self._plots[name]

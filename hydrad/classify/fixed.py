@@ -56,6 +56,11 @@ class FixedClassifier:
         """Now: there is nothing in it that could hang."""
         return time.monotonic()
 
+    @property
+    def hands(self) -> float:
+        """As many pictures as there are may be in hand: each is answered at once."""
+        return math.inf
+
     async def run(self) -> None:
         """Wait for ever, as a root task does that has nothing to do."""
         await asyncio.Event().wait()

@@ -20,6 +20,7 @@ from hydrad.classify.deaths import MOST_DEATHS, Deaths
 from hydrad.classify.loaded import Loaded, Request
 from hydrad.classify.manifest import Manifest
 from hydrad.classify.opening import Opener
+from hydrad.classify.pace import LANES, Pace
 from hydrad.classify.prepare import Preparation, Prepared
 from hydrad.classify.runtime import Answers, NoRoom, OpenRuntime, card, ready
 from hydrad.classify.shelf import OPEN, Shelf
@@ -29,7 +30,6 @@ from hydrad.errors import BundleError, ImageError
 from hydrad.images import image_of
 
 TICK_S = 1.0  # an idle service says this often that it lives
-LANES = 2  # batches in hand: what computes need not wait until the answers of one are handed out
 MOST_SERVERS_KNOWN = 20_000  # plots: a layout that does not fit makes names without end
 
 _log = log.get("classify")
@@ -70,6 +70,7 @@ class ModelService:
         self._unserved = [specimen_without(None)]
         self._retired: set[Loaded] = set()  # until the last picture that waited for them is answered
         self._room = asyncio.Semaphore(8 * batch)
+        self._pace = Pace(batch)
         self._choosing = asyncio.Lock()
         self._computing = 0  # batches in hand
         self._changed = asyncio.Event()
@@ -95,6 +96,11 @@ class ModelService:
     def ticked_at(self) -> float:
         """``time.monotonic()`` of its last progress."""
         return self._ticked_at
+
+    @property
+    def hands(self) -> int:
+        """How many pictures should be in hand, from before they are read until they are judged."""
+        return self._pace.hands
 
     @property
     def cards(self) -> Sequence[ModelCard]:
@@ -380,8 +386,10 @@ class ModelService:
         """In the thread that computes: the answers, or BundleError whatever else came up."""
         try:
             stack = np.stack([request.prepared for request in requests])
+            began = time.monotonic()
             with self._deaths.survived([request.name for request in requests]):
                 answers = served.runtime.compute(stack)
+            self._pace.computed(len(requests), time.monotonic() - began)
             answers.check(len(requests), served.bundle)
         except BundleError:
             raise

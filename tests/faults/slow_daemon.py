@@ -31,6 +31,6 @@ def opened(bundle: Bundle, batch: int) -> BrightnessRuntime:
     return BrightnessRuntime(bundle, batch, compute)
 
 
-Backlog.__init__.__defaults__ = (MOST_WAITING,)
+Backlog.__init__.__defaults__ = (MOST_WAITING, *Backlog.__init__.__defaults__[1:])
 with patch.object(app, "Opener", lambda *_: opened):  # which fails where the daemon has no such door
     sys.exit(cli.main())

@@ -213,3 +213,25 @@ async def test_a_plot_for_each_file_may_be_more_than_should_wait():
     assert not backlog.relaxed
     assert len(await taken(backlog)) == 30
     assert backlog.relaxed
+
+
+@in_no_time
+async def test_no_more_files_are_in_hand_than_there_are_hands_for():
+    hands = 2
+    backlog = Backlog(hands=lambda: hands)
+    for n in range(4):
+        backlog.put(at(n, f"P{n}"), life)
+    first, second = (await backlog.take())[0], (await backlog.take())[0]
+    waits = asyncio.ensure_future(backlog.take())
+    await rest()
+    assert not waits.done()
+    backlog.put(newer := at(9, "P2"), life)
+    backlog.done(first)
+    assert (await waits)[0] == newer  # taken when there was a hand for it, and so the newest
+
+    last = asyncio.ensure_future(backlog.take())
+    await rest()
+    hands = 3  # a model computes faster than was known
+    backlog.put(at(10, "P9"), life)
+    assert (await last)[0].plot == "P3"
+    backlog.done(second)
