@@ -212,7 +212,9 @@ class Roster:
             followed, rules = self._plots[plot], self.rules(plot)
             standing = mask(followed.standing, run)
             ruling = present(standing, beam, rules, now, run)
-            followed.rules, followed.stands_until = rules, stands_until(standing, beam, rules, now, run)
+            # Twice by new rules: plots that another detector has got may have ended the flood of the one they left.
+            until = stands_until(standing, beam, rules, now, run) if rules is followed.rules else None
+            followed.rules, followed.stands_until = rules, until
             return rules, standing, _off_the_shelf(ruling, rules, followed.shown, now)
 
         due = [plot for plot, followed in self._plots.items() if anew or followed.is_due(self.rules(plot), now)]

@@ -626,6 +626,18 @@ def test_a_flood_outlives_a_restart():
     assert statuses(hall.later(1)) == [("CDC_4", "BAD")]
 
 
+def test_a_flood_is_over_also_where_its_plots_are_given_to_another_detector():
+    hall = crowd(8)
+    turn(hall, "Bad", 7, 6, 5, 4, 3)
+    assert drowned(hall) == {"CDC_3", "CDC_4"}
+    others = [{"name": "Other", "plots": [f"CDC_{n}" for n in range(4, 8)]}]
+    hall.roster.config = configuration(defaults={"flood_above": 3, "on_delay": 1, "off_delay": 1}, detector=others)
+    hall.later(1, Cause.CHANGE)
+    hall.later(1)
+    assert hall.roster.shown("CDC_3").detector == "CDC"
+    assert drowned(hall) == {f"CDC_{n}" for n in range(4, 8)}  # the flood is the other detector's now
+
+
 # ---- after a restart -----------------------------------------------------------------------------------------------
 
 
