@@ -120,7 +120,7 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
             sinks=[],
             ledger=journal,
             fill_s=config.beam.window_s,
-            backlog=Backlog(hands=lambda: classifier.hands),
+            backlog=Backlog(hands=classifier.hands),
         )
         shadowing = Shadowing(pipeline)
         pipeline.judged = shadowing.hear
