@@ -29,7 +29,7 @@ from hydrad.ioc.server import Ioc
 from hydrad.library import Library
 from hydrad.mailbox import Mailbox
 from hydrad.oblivion import Oblivion
-from hydrad.overseeing import FEEDS, Overseer
+from hydrad.overseeing import Overseer
 from hydrad.pipeline import Pipeline
 from hydrad.ports import BeamMonitor
 from hydrad.pulse import STALLED_AFTER_S
@@ -48,7 +48,7 @@ from hydrad.store.outbox.journal import Journal
 from hydrad.store.purging import Purge
 from hydrad.store.queries import Store
 from hydrad.store.rows import Model
-from hydrad.systemd import Systemd
+from hydrad.systemd import FEEDS, Systemd
 from hydrad.upkeep import Upkeep
 from hydrad.watchers import watcher_of
 from hydrad.watchers.layouts import Names
@@ -120,7 +120,7 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
             sinks=[],
             ledger=journal,
             fill_s=config.beam.window_s,
-            backlog=Backlog(hands=lambda: classifier.hands),
+            backlog=Backlog(hands=classifier.hands),
         )
         shadowing = Shadowing(pipeline)
         pipeline.judged = shadowing.hear

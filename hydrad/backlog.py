@@ -67,10 +67,11 @@ class Backlog:
 
     Args:
         most: how many files should wait at most; what :meth:`surplus` takes out keeps to that.
-        hands: how many files may be in hand, at present: what is taken early may not be the newest when it is judged.
+        hands: how many files of so many plots may be in hand at present: what is taken early may not be the newest when
+            it is judged.
     """
 
-    def __init__(self, most: int = MOST_WAITING, hands: Callable[[], float] = lambda: math.inf) -> None:
+    def __init__(self, most: int = MOST_WAITING, hands: Callable[[int], float] = lambda _: math.inf) -> None:
         self._most = most
         self._hands = hands
         self._plots: dict[str, _Plot] = {}
@@ -96,7 +97,7 @@ class Backlog:
 
     async def take(self) -> Waiting:
         """Wait for a hand, and for a plot that is not in hand, and take its newest image; :meth:`done` must follow."""
-        while self._in_hand >= self._hands() or (name := self._next()) is None:
+        while self._in_hand >= self._hands(len(self._plots)) or (name := self._next()) is None:
             self._news.clear()
             await self._news.wait()
         plot = self._plots[name]

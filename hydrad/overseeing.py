@@ -7,10 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from hydrad.domain import Health, Vitals
-from hydrad.systemd import Systemd
+from hydrad.systemd import FEEDS, Systemd
 
 FIGURES_EVERY_S = 10.0  # a line that differs by its figures only is not worth a message each second
-FEEDS = 4  # in the time after which systemd would start the daemon anew
 
 
 class Overseer:

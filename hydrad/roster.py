@@ -204,7 +204,7 @@ class Roster:
         self, beam: Beam, now: datetime, cause: Cause = Cause.CLOCK, *, run: Run = SOME_RUN
     ) -> list[Verdict]:
         """The verdicts that time, beam, run or a person's change has altered since they were shown."""
-        around = beam.state, beam.since, run
+        around = beam.state, _about(beam.since), replace(run, since=None), _about(run.since)
         anew = around != self._around or self._looked_at is None or now < self._looked_at
         self._around, self._looked_at = around, now
 
@@ -212,7 +212,9 @@ class Roster:
             followed, rules = self._plots[plot], self.rules(plot)
             standing = mask(followed.standing, run)
             ruling = present(standing, beam, rules, now, run)
-            followed.rules, followed.stands_until = rules, stands_until(standing, beam, rules, now, run)
+            # Twice by new rules: plots that another detector has got may have ended the flood of the one they left.
+            until = stands_until(standing, beam, rules, now, run) if rules is followed.rules else None
+            followed.rules, followed.stands_until = rules, until
             return rules, standing, _off_the_shelf(ruling, rules, followed.shown, now)
 
         due = [plot for plot, followed in self._plots.items() if anew or followed.is_due(self.rules(plot), now)]
@@ -269,6 +271,11 @@ class Roster:
             self._plots[verdict.plot] = Followed(_standing(verdict), verdict, pixels_digest, _recalled(verdict))
             if verdict.taken_at is not None and verdict.run is not None:
                 self._newest = max(self._newest or (verdict.taken_at, 0), (verdict.taken_at, verdict.run))
+
+
+def _about(moment: datetime | None) -> int | None:
+    """A moment in tenths of a second: monitors work it out from another clock, some microseconds off each time."""
+    return None if moment is None else round(10 * moment.timestamp())
 
 
 def _alarm(ruling: Ruling, rules: Rules, *, drowned: bool) -> dict[str, Any]:

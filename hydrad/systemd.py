@@ -10,6 +10,7 @@ from typing import Self
 
 from hydrad import log
 
+FEEDS = 4  # in the time after which systemd would start a process anew
 PATIENCE_S = 0.2  # its queue may be full for a moment; nobody's verdict waits for it longer
 
 _log = log.get("systemd")

@@ -7,7 +7,8 @@ from typing import Final
 
 LANES: Final = 2  # batches in hand: what computes need not wait until the answers of one are handed out
 HANDS: Final = 2  # pictures in hand beyond full batches, so that one is decoded while others are computed
-AHEAD_S: Final = 1.0  # of pictures beyond the first batch no more are in hand than are computed within so long
+AHEAD_S: Final = 1.0  # what is computed within so long may be in hand
+AHEAD_OF: Final = 3  # one in so many plots may have a picture in hand
 _WEIGHT: Final = 0.25  # of the newest batch, so that one that was held up counts for little
 
 
@@ -15,7 +16,7 @@ class Pace:
     """The time that a picture takes of what computes.
 
     What is shown of a plot is as old as its picture was in hand, and a newer one may have come meanwhile. So while a
-    batch takes long one is in hand, and the next one with it only where both are computed soon.
+    batch is computed the next is in hand only as far as all is computed soon, or much sooner than a plot's turn comes.
 
     Args:
         batch: the most pictures computed at once.
@@ -31,8 +32,11 @@ class Pace:
         known = math.isfinite(self._image_s)
         self._image_s = self._image_s + _WEIGHT * (image_s - self._image_s) if known else image_s
 
-    @property
-    def hands(self) -> int:
-        """How many pictures should be in hand, from before they are read until they are judged."""
-        soon = AHEAD_S / max(self._image_s, 1e-9)
-        return HANDS + int(min(LANES * self._batch, max(self._batch, soon)))
+    def hands(self, plots: int) -> int:
+        """How many pictures should be in hand, from before they are read until they are judged.
+
+        Args:
+            plots: how many have had pictures.
+        """
+        ahead = max(AHEAD_S / max(self._image_s, 1e-9), plots / AHEAD_OF, self._batch)
+        return HANDS + int(min(LANES * self._batch, ahead))

@@ -97,10 +97,9 @@ class ModelService:
         """``time.monotonic()`` of its last progress."""
         return self._ticked_at
 
-    @property
-    def hands(self) -> int:
-        """How many pictures should be in hand, from before they are read until they are judged."""
-        return self._pace.hands
+    def hands(self, plots: int) -> int:
+        """How many pictures of so many plots should be in hand, from before they are read until they are judged."""
+        return self._pace.hands(plots)
 
     @property
     def cards(self) -> Sequence[ModelCard]:

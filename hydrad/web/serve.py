@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 
@@ -17,7 +18,7 @@ from hydrad.config import Config, Web
 from hydrad.errors import ConfigurationError
 from hydrad.reload import PAGES, Rereading
 from hydrad.root_tasks import Work
-from hydrad.systemd import Systemd
+from hydrad.systemd import FEEDS, Systemd
 from hydrad.web.app import application, site_of
 from hydrad.web.library.trainer import Trainer
 from hydrad.web.log.digest import Digest
@@ -70,6 +71,8 @@ async def live(config: Config, settings: Path, read: Callable[[], Config], syste
         }
         if config.mail is not None:
             tasks["digest"] = Digest(config, site.store).run
+        if systemd.watchdog_s is not None:
+            tasks["pulse"] = partial(_show_life, systemd, systemd.watchdog_s / FEEDS)
         if web.trains:
             tasks["trainer"] = Trainer(config, site.store, settings).run
 
@@ -117,6 +120,16 @@ class _Server(uvicorn.Server):
         """Finish what is being answered, and listen no more."""
         self.should_exit = True
         await self._left.wait()
+
+
+async def _show_life(systemd: Systemd, every_s: float) -> NoReturn:
+    """Feed the watchdog as long as the event loop turns.
+
+    No more is asked of it: pages that wait for a data base that is away would not be helped by starting anew.
+    """
+    while True:
+        systemd.gets_on()
+        await asyncio.sleep(every_s)
 
 
 def _listening(web: Web) -> socket.socket:

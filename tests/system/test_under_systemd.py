@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import epics
+import httpx
 import pytest
 from browsing import Pages
 from classify_world import brightness_bundle
@@ -87,12 +89,23 @@ def test_a_lost_data_base_and_a_lost_beam_starve_no_watchdog(tmp_path: Path) -> 
         beam = '[beam]\npv = "NOWHERE:CURRENT"\n'
         with Daemon(tmp_path, url=text, beam=beam, environment=environment, scores=GOOD) as hydrad:
             hydrad.start()
-            server.kill()
-            systemd.until(lambda: "the data base does not answer" in systemd.status(), 60)
-            fed = systemd.count("WATCHDOG=1")
-            systemd.until(lambda: systemd.count("WATCHDOG=1") >= fed + 8, 60)
-            said = [at for at, line in systemd.heard if line == "WATCHDOG=1"]
-            assert max(after - before for before, after in pairwise(said)) < wanted_s
+            with (
+                ListeningSystemd(wanted_s) as behind,
+                Pages(hydrad.settings, environment={**environment, **behind.environment}) as pages,
+            ):
+                server.kill()
+                systemd.until(lambda: "the data base does not answer" in systemd.status(), 60)
+                fed = systemd.count("WATCHDOG=1")
+
+                def fed_for_long() -> bool:
+                    with suppress(httpx.TimeoutException):
+                        httpx.get(pages.address, timeout=0.5)
+                    return behind.count("WATCHDOG=1") > 0 and systemd.count("WATCHDOG=1") >= fed + 8
+
+                systemd.until(fed_for_long, 60)
+                for listening in (systemd, behind):
+                    said = [at for at, line in listening.heard if line == "WATCHDOG=1"]
+                    assert max(after - before for before, after in pairwise(said)) < wanted_s
             assert hydrad.pv("BEAM:STATE").get(as_string=True) == "UNKNOWN"
 
 
@@ -134,6 +147,18 @@ def test_the_pages_say_when_they_serve_and_when_they_end(tmp_path: Path, systemd
             systemd.until(lambda: "READY=1" in systemd.lines())
             assert systemd.status().startswith("pages on 127.0.0.1, port ")
         assert systemd.lines()[-2] == "STOPPING=1"
+
+
+def test_pages_that_hang_feed_no_watchdog(tmp_path: Path, systemd: ListeningSystemd) -> None:
+    with (
+        Daemon(tmp_path, scores=GOOD) as hydrad,
+        Pages(hydrad.settings, environment=systemd.environment) as pages,
+    ):
+        systemd.until(lambda: systemd.count("WATCHDOG=1") >= 3)
+        pages.process.send_signal(signal.SIGSTOP)
+        systemd.until(lambda: systemd.silent_s("WATCHDOG=1") > WATCHDOG_S, 3 * WATCHDOG_S)
+        pages.process.send_signal(signal.SIGCONT)
+        systemd.until(lambda: systemd.silent_s("WATCHDOG=1") < WATCHDOG_S / 2)
 
 
 @pytest.mark.keras

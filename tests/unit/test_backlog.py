@@ -218,7 +218,7 @@ async def test_a_plot_for_each_file_may_be_more_than_should_wait():
 @in_no_time
 async def test_no_more_files_are_in_hand_than_there_are_hands_for():
     hands = 2
-    backlog = Backlog(hands=lambda: hands)
+    backlog = Backlog(hands=lambda _: hands)
     for n in range(4):
         backlog.put(at(n, f"P{n}"), life)
     first, second = (await backlog.take())[0], (await backlog.take())[0]

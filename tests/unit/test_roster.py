@@ -12,7 +12,7 @@ from hydrad.domain import SOME_RUN, Cause, Change, Meaning, ModelCard, Run, RunS
 from hydrad.errors import ChangeRefused
 from hydrad.roster import Roster
 from hydrad.settings import Settings
-from hydrad.verdict import CLOCK_SLACK_S, FROZEN_AFTER
+from hydrad.verdict import CLOCK_SLACK_S, FROZEN_AFTER, present
 
 PLOT = "CDC_occupancy"
 
@@ -626,6 +626,18 @@ def test_a_flood_outlives_a_restart():
     assert statuses(hall.later(1)) == [("CDC_4", "BAD")]
 
 
+def test_a_flood_is_over_also_where_its_plots_are_given_to_another_detector():
+    hall = crowd(8)
+    turn(hall, "Bad", 7, 6, 5, 4, 3)
+    assert drowned(hall) == {"CDC_3", "CDC_4"}
+    others = [{"name": "Other", "plots": [f"CDC_{n}" for n in range(4, 8)]}]
+    hall.roster.config = configuration(defaults={"flood_above": 3, "on_delay": 1, "off_delay": 1}, detector=others)
+    hall.later(1, Cause.CHANGE)
+    hall.later(1)
+    assert hall.roster.shown("CDC_3").detector == "CDC"
+    assert drowned(hall) == {f"CDC_{n}" for n in range(4, 8)}  # the flood is the other detector's now
+
+
 # ---- after a restart -----------------------------------------------------------------------------------------------
 
 
@@ -914,6 +926,32 @@ events = st.one_of(
     st.tuples(st.just("switch"), st.integers(0, 5), st.booleans()),
     st.tuples(st.just("model"), st.sampled_from(["m1", "m2", None])),
 )
+
+
+def test_plots_are_looked_at_when_something_has_changed_and_not_each_second(monkeypatch):
+    looked = []
+    monkeypatch.setattr("hydrad.roster.present", lambda *how: looked.append(how) or present(*how))
+    hall = Hall()
+    since = hall.clock()
+    for n in range(5):
+        hall.image(plot=f"CDC_{n}")
+    del looked[:]
+    seen = []
+    for second in range(6):  # a monitor works out anew each time when the beam came
+        hall.beam = replace(ON, current=200 + second, since=since + timedelta(microseconds=second))
+        hall.later(1)
+        seen.append(len(looked))
+    assert seen == [5, 10, 10, 10, 10, 10]  # by new rules twice
+    hall.image(plot="CDC_1")
+    hall.change("on_delay", 3, plot="CDC_2")
+    del looked[:]
+    hall.later(1)
+    assert len(looked) == 5  # settings have changed, so all rules are laid out anew
+    hall.later(1)
+    del looked[:]
+    assert statuses(hall.later(200)) == [(f"CDC_{n}", "STALE") for n in range(5)]
+    hall.later(3600)
+    assert len(looked) == 5
 
 
 def test_a_trip_that_nobody_saw_gives_an_old_plot_time_for_its_next_image():
