@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 from hydrad.domain import LedgerEntry, Outcome, Verdict
 from hydrad.store.among import among
 from hydrad.store.columns import digest
+from hydrad.store.engine import Beaten
 from hydrad.store.packing import Opinion, Parcel
 from hydrad.store.places import Numbers, add_labels, move_standings, named, see_runs, stood
 from hydrad.store.rows import change_row, heatmap_columns, sighting_digest, verdict_row
@@ -218,7 +219,9 @@ def _write_files(
     if not last:
         return
     there = connection.execute(
-        select(files.c.digest, files.c.outcome, files.c.done_at).where(among(files.c.digest, last)).with_for_update()
+        select(files.c.digest, files.c.outcome, files.c.done_at, files.c.plot_id, files.c.verdict_id)
+        .where(among(files.c.digest, last))
+        .with_for_update()
     )
     known = {bytes(row.digest): row for row in there.all()}
     moved: Counter[Outcome] = Counter()
@@ -242,6 +245,8 @@ def _write_files(
         }
         if key not in known:
             missing.append(row)
+        elif _was_judged(known[key], row):
+            raise Beaten(f"another writer has just given {entry.path} its verdict")  # to be left out the next time
         elif _later(entry, known[key].done_at):
             connection.execute(update(files).where(files.c.digest == key).values(row))
             moved[known[key].outcome] -= 1
@@ -251,6 +256,12 @@ def _write_files(
     if missing:
         insert_rows(connection, files, missing)
     _count(connection, moved)
+
+
+def _was_judged(known: Any, row: Mapping[str, Any]) -> bool:
+    """True if a file has got another verdict, as the same plot's image, since it was last looked at."""
+    ours = row["verdict_id"]
+    return ours is not None and known.verdict_id not in {None, ours} and known.plot_id == row["plot_id"]
 
 
 def _later(entry: LedgerEntry, done_at: Any) -> bool:
