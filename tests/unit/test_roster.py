@@ -4,98 +4,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
-from fakes import LOST, NOON, OFF, ON, Clock, arrival, card, configuration, picture, prediction
+from fakes import LOST, NOON, OFF, ON, arrival, card, picture, prediction
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from roster_world import COSMIC, IDLE, PHYSICS, PLOT, Hall, statuses
 
-from hydrad.domain import SOME_RUN, Cause, Change, Meaning, ModelCard, Run, RunState, Severity, Status
+from hydrad.domain import Cause, Meaning, ModelCard, Severity, Status
 from hydrad.errors import ChangeRefused
-from hydrad.roster import Roster
-from hydrad.settings import Settings
-from hydrad.verdict import CLOCK_SLACK_S, FROZEN_AFTER, present
-
-PLOT = "CDC_occupancy"
-
-
-class Hall:
-    """A roster with the world around it: a clock, a beam, a model, and a memory that outlives the daemon."""
-
-    def __init__(self, **tables):
-        self.config = configuration(**tables)
-        self.clock = Clock()
-        self.beam = ON
-        self.run = SOME_RUN
-        self.cards = {}
-        self.settings = Settings()
-        self.roster = Roster(self.config, self.card, self.settings)
-        self.pixels = {}
-        self.verdicts = []
-
-    def card(self, plot):
-        return self.cards.get(plot, card())
-
-    def image(
-        self, label="Good", *, plot=PLOT, age_s=0.0, confidence=0.97, content=None, novelty=None, beam=None, run=None
-    ):
-        """Judge one image; a label of None is one that the model did not answer."""
-        now = self.clock()
-        shown = picture(f"{plot}{now}{age_s}" if content is None else content)
-        model = self.card(plot)
-        said = None
-        if label is not None and model is not None:
-            said = prediction(label, confidence, model=model.id, novelty=novelty)
-        verdict = self.roster.judge(
-            arrival(plot, now - timedelta(seconds=age_s)),
-            shown,
-            said,
-            beam=beam or self.beam,
-            beam_now=self.beam,
-            now=now,
-            run=run or self.run,
-            run_now=self.run,
-        )
-        if not verdict.superseded:
-            self.pixels[plot] = shown.pixels_digest
-        self.verdicts.append(verdict)
-        return verdict
-
-    def images(self, *labels, every_s=30, **how):
-        """Judge several, one after the other; the statuses they gave."""
-        statuses = []
-        for label in labels:
-            self.clock.advance(every_s)
-            statuses.append(self.image(label, **how).status.name)
-        return statuses
-
-    def later(self, seconds, cause=Cause.CLOCK):
-        """Let time pass; what that altered."""
-        return self.roster.look_again(self.beam, self.clock.advance(seconds), cause, run=self.run)
-
-    def change(self, key, value, *, plot=PLOT, detector=None, reason="", by="ana"):
-        return self.roster.change(
-            Change(key, value, by, "desk", self.clock(), "ca", plot=plot, detector=detector, reason=reason)
-        )
-
-    def restart(self):
-        """A new daemon, which remembers what was shown last."""
-        remembered = [(self.roster.shown(plot), self.pixels.get(plot)) for plot in self.roster]
-        self.roster = Roster(self.config, self.card, self.settings)
-        self.roster.restore(remembered)
-
-    @property
-    def status(self):
-        return self.roster.shown(PLOT).status.name
-
-    @property
-    def reason(self):
-        return self.roster.shown(PLOT).reason
-
+from hydrad.verdict import CLOCK_SLACK_S, FROZEN_AFTER
 
 ALARMS = {"BAD", "NODATA"}
-
-
-def statuses(verdicts):
-    return [(verdict.plot, verdict.status.name) for verdict in verdicts]
 
 
 # ---- an image and its verdict --------------------------------------------------------------------------------------
@@ -402,10 +320,6 @@ def test_a_refused_change_changes_nothing(key, value):
 
 # ---- runs ----------------------------------------------------------------------------------------------------------
 
-COSMIC = Run(RunState.RUNNING, 7, "cosmic", masked=True)
-PHYSICS = Run(RunState.RUNNING, 8, "physics")
-IDLE = Run(RunState.IDLE, 8, "physics")
-
 
 def test_a_masked_run_masks_what_alarms_and_after_it_an_alarm_needs_its_delay_anew():
     hall = Hall()
@@ -506,136 +420,6 @@ def test_the_newest_image_tells_the_run_also_after_a_restart_and_when_the_clock_
     next_one = replace(late, run=111653)
     hall.roster.judge(next_one, picture("next"), None, beam=ON, beam_now=ON, now=hall.clock.advance(-600))
     assert hall.roster.newest_run() == 111653
-
-
-# ---- floods --------------------------------------------------------------------------------------------------------
-
-
-def crowd(count, **tables):
-    """A hall whose CDC has so many good plots, of which more than three that alarm are a flood."""
-    hall = Hall(defaults={"flood_above": 3, "on_delay": 1, "off_delay": 1}, **tables)
-    for n in range(count):
-        hall.image("Good", plot=f"CDC_{n}")
-    return hall
-
-
-def turn(hall, label, *plots):
-    """The same label for each of these plots; the severities they get."""
-    hall.clock.advance(1)
-    return [hall.image(label, plot=f"CDC_{n}").severity.name for n in plots]
-
-
-def drowned(hall):
-    return {plot for plot in hall.roster if hall.roster.shown(plot).drowned}
-
-
-def test_plots_that_join_a_flood_are_shown_truly_and_have_no_alarm_of_their_own():
-    hall = crowd(8)
-    assert turn(hall, "Bad", 0, 1, 2, 3, 4) == ["MAJOR", "MAJOR", "MAJOR", "NO_ALARM", "NO_ALARM"]
-    shown = hall.roster.shown("CDC_4")
-    assert shown.status is Status.BAD
-    assert shown.reason == "Bad at 0.97, 1 in a row, beam 201 nA; part of the flood of detector CDC"
-    assert hall.later(1) == []
-    assert hall.image("Bad", plot="FDC_0").severity is Severity.MAJOR  # another detector's plots alarm as ever
-
-
-def test_a_flood_ends_at_half_and_what_is_still_faulty_alarms_by_itself():
-    hall = crowd(8)
-    turn(hall, "Bad", 0, 1, 2, 3, 4)
-    assert turn(hall, "Good", 0, 1, 2) == ["NO_ALARM"] * 3
-    assert drowned(hall) == {"CDC_3", "CDC_4"}  # two are left, more than half of three
-    assert turn(hall, "Good", 3) == ["NO_ALARM"]
-    [verdict] = hall.later(1)
-    assert (verdict.plot, verdict.status, verdict.severity) == ("CDC_4", Status.BAD, Severity.MAJOR)
-    assert "flood" not in verdict.reason
-    assert drowned(hall) == set()
-
-
-def test_a_plot_on_the_edge_of_a_flood_does_not_make_the_others_chatter():
-    hall = crowd(8)
-    turn(hall, "Bad", 0, 1, 2, 3)
-    for _ in range(5):
-        turn(hall, "Good", 3)
-        assert hall.later(1) == []
-        assert turn(hall, "Bad", 3) == ["NO_ALARM"]
-        assert hall.later(1) == []
-
-
-def test_minor_alarms_are_a_flood_of_their_own_and_drown_no_grave_one():
-    hall = crowd(12)
-
-    def doubt(*plots):
-        hall.clock.advance(1)
-        return [hall.image("Good", plot=f"CDC_{n}", confidence=0.5).severity.name for n in plots]
-
-    assert doubt(0, 1, 2, 3, 4) == ["MINOR", "MINOR", "MINOR", "NO_ALARM", "NO_ALARM"]
-    assert turn(hall, "Bad", 8, 9, 10, 11) == ["MAJOR", "MAJOR", "MAJOR", "NO_ALARM"]
-    assert turn(hall, "Bad", 0, 4) == ["NO_ALARM", "NO_ALARM"]  # what grows grave now joins the grave ones
-    assert drowned(hall) == {"CDC_0", "CDC_3", "CDC_4", "CDC_11"}
-    turn(hall, "Good", 8, 9, 10, 11)
-    assert hall.later(1) == []
-    turn(hall, "Good", 0)
-    assert [(one.plot, one.severity) for one in hall.later(1)] == [("CDC_4", Severity.MAJOR)]
-    assert drowned(hall) == {"CDC_3"}  # four alarm at least in a minor way
-
-
-def test_a_plot_that_was_suspect_first_drowns_when_it_turns_bad_in_a_flood():
-    hall = Hall(defaults={"flood_above": 3, "on_delay": 2})
-    assert turn(hall, "Bad", *range(6)) == ["MINOR"] * 3 + ["NO_ALARM"] * 3
-    assert turn(hall, "Bad", *range(6)) == ["MAJOR"] * 3 + ["NO_ALARM"] * 3
-    assert {hall.roster.shown(plot).status for plot in hall.roster} == {Status.BAD}
-
-
-def test_plots_that_alarm_at_the_same_moment_are_one_flood():
-    hall = crowd(8)
-    verdicts = hall.later(200)
-    assert {verdict.status for verdict in verdicts} == {Status.STALE}
-    assert drowned(hall) == {f"CDC_{n}" for n in range(8)}
-    assert hall.later(1) == []
-    assert turn(hall, "Good", 0, 1, 2, 3, 4, 5) == ["NO_ALARM"] * 6
-    assert drowned(hall) == {"CDC_6", "CDC_7"}
-    turn(hall, "Good", 6)
-    [last] = hall.later(1)
-    assert (last.plot, last.severity) == ("CDC_7", Severity.INVALID)
-
-
-def test_what_people_switch_off_makes_no_flood():
-    hall = crowd(8)
-    for n in range(4):
-        hall.change("enabled", 0, plot=f"CDC_{n}")
-    hall.later(0, Cause.CHANGE)
-    turn(hall, "Bad", *range(7))
-    assert drowned(hall) == set()
-    for n in range(2):
-        hall.clock.advance(1)
-        hall.change("enabled", 1, plot=f"CDC_{n}")
-    hall.later(0, Cause.CHANGE)
-    assert drowned(hall) == {"CDC_0", "CDC_1"}
-
-
-def test_a_flood_outlives_a_restart():
-    hall = crowd(8)
-    turn(hall, "Bad", 0, 1, 2, 3, 4)
-    before = drowned(hall)
-    hall.restart()
-    assert hall.later(1) == []
-    assert drowned(hall) == before == {"CDC_3", "CDC_4"}
-    turn(hall, "Good", 0, 1)
-    assert drowned(hall) == before
-    turn(hall, "Good", 2, 3)
-    assert statuses(hall.later(1)) == [("CDC_4", "BAD")]
-
-
-def test_a_flood_is_over_also_where_its_plots_are_given_to_another_detector():
-    hall = crowd(8)
-    turn(hall, "Bad", 7, 6, 5, 4, 3)
-    assert drowned(hall) == {"CDC_3", "CDC_4"}
-    others = [{"name": "Other", "plots": [f"CDC_{n}" for n in range(4, 8)]}]
-    hall.roster.config = configuration(defaults={"flood_above": 3, "on_delay": 1, "off_delay": 1}, detector=others)
-    hall.later(1, Cause.CHANGE)
-    hall.later(1)
-    assert hall.roster.shown("CDC_3").detector == "CDC"
-    assert drowned(hall) == {f"CDC_{n}" for n in range(4, 8)}  # the flood is the other detector's now
 
 
 # ---- after a restart -----------------------------------------------------------------------------------------------
@@ -913,90 +697,3 @@ def test_a_model_with_other_labels_confirms_nothing_by_thresholds_of_the_old():
     hall.cards[PLOT] = ModelCard("m3", {"Fine": Meaning.GOOD}, {"Fine": 0.9})
     assert hall.roster.rules(PLOT).thresholds == {"Fine": 0.9}
     assert hall.images("Good", confidence=0.99) == ["SUSPECT"]
-
-
-# ---- what need not be looked at ------------------------------------------------------------------------------------
-
-events = st.one_of(
-    st.tuples(st.just("image"), st.integers(0, 5), st.sampled_from(["Good", "Bad", "NoData", "Cosmic", None])),
-    st.tuples(st.just("wait"), st.sampled_from([1, 1, 30, 100, 200, 4000, -30, -600])),
-    st.tuples(st.just("beam"), st.sampled_from([ON, OFF, LOST]), st.booleans()),
-    st.tuples(st.just("run"), st.sampled_from([SOME_RUN, PHYSICS, COSMIC, IDLE]), st.booleans()),
-    st.tuples(st.just("shelve"), st.integers(0, 5), st.sampled_from([0, 60, 600])),
-    st.tuples(st.just("switch"), st.integers(0, 5), st.booleans()),
-    st.tuples(st.just("model"), st.sampled_from(["m1", "m2", None])),
-)
-
-
-def test_plots_are_looked_at_when_something_has_changed_and_not_each_second(monkeypatch):
-    looked = []
-    monkeypatch.setattr("hydrad.roster.present", lambda *how: looked.append(how) or present(*how))
-    hall = Hall()
-    since = hall.clock()
-    for n in range(5):
-        hall.image(plot=f"CDC_{n}")
-    del looked[:]
-    seen = []
-    for second in range(6):  # a monitor works out anew each time when the beam came
-        hall.beam = replace(ON, current=200 + second, since=since + timedelta(microseconds=second))
-        hall.later(1)
-        seen.append(len(looked))
-    assert seen == [5, 10, 10, 10, 10, 10]  # by new rules twice
-    hall.image(plot="CDC_1")
-    hall.change("on_delay", 3, plot="CDC_2")
-    del looked[:]
-    hall.later(1)
-    assert len(looked) == 5  # settings have changed, so all rules are laid out anew
-    hall.later(1)
-    del looked[:]
-    assert statuses(hall.later(200)) == [(f"CDC_{n}", "STALE") for n in range(5)]
-    hall.later(3600)
-    assert len(looked) == 5
-
-
-def test_a_trip_that_nobody_saw_gives_an_old_plot_time_for_its_next_image():
-    hall = Hall()
-    hall.image()
-    assert statuses(hall.later(200)) == [(PLOT, "STALE")]
-    hall.beam = replace(ON, since=hall.clock())
-    assert statuses(hall.later(1)) == [(PLOT, "NOBEAM")]
-    assert statuses(hall.later(200)) == [(PLOT, "STALE")]
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(events, min_size=20, max_size=60))
-def test_a_plot_is_left_alone_only_when_to_look_at_it_would_change_nothing(history):
-    def live(*, thorough):
-        hall = Hall(defaults={"flood_above": 2, "on_delay": 1, "off_delay": 1})
-        for n in range(6):
-            hall.image("Good", plot=f"CDC_{n}")
-        for event in history:
-            _befall(hall, *event)
-            if thorough:
-                for followed in hall.roster._plots.values():
-                    followed.stands_until = None
-            altered = hall.later(0)
-            shown = [hall.roster.shown(plot) for plot in hall.roster]
-            yield {one.plot for one in altered}, [replace(one, key="") for one in shown]
-
-    assert list(live(thorough=False)) == list(live(thorough=True))
-
-
-def _befall(hall, what, *which):
-    now = hall.clock()
-    match what, *which:
-        case "image", plot, label:
-            hall.image(label, plot=f"CDC_{plot}")
-        case "wait", seconds:
-            hall.clock.advance(seconds)
-        case "beam", beam, new:
-            hall.beam = replace(beam, since=now if new else None)
-        case "run", run, new:
-            hall.run = replace(run, since=now if new else None)
-        case "shelve", plot, seconds:
-            until = now + timedelta(seconds=seconds)
-            hall.change("shelved_until", until.timestamp() if seconds else 0, plot=f"CDC_{plot}")
-        case "switch", plot, on:
-            hall.change("enabled", int(on), plot=f"CDC_{plot}")
-        case "model", model:
-            hall.cards = {f"CDC_{n}": None if model is None else card(model) for n in range(6)}
