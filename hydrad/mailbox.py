@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +18,11 @@ from hydrad.desk import Desk
 from hydrad.domain import Vitals
 from hydrad.errors import TryAgain
 from hydrad.library import Library
-from hydrad.store.models import registry
-from hydrad.store.models.registry import Place
+from hydrad.store.mail import Mail, collected
 from hydrad.store.outbox.journal import Journal
 from hydrad.store.queries import Store
 from hydrad.store.rivals import Rivals
-from hydrad.store.rows import FiledChange, Heartbeat, Submission
+from hydrad.store.rows import Heartbeat
 from hydrad.watchers.replay import ReplayWatcher
 
 LOOK_EVERY_S = 0.5
@@ -32,15 +30,6 @@ BEAT_EVERY_S = 2.0
 
 _log = log.get("mailbox")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """What was found at one look."""
-
-    places: Sequence[Place]
-    changes: Sequence[FiledChange]
-    submissions: Sequence[Submission]
 
 
 class Mailbox:
@@ -105,12 +94,10 @@ class Mailbox:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _look(self) -> Mail:
-        places = registry.places(self._store)
-        changes = self._store.settings_after(self._journal.cursor)
-        # Last: what is taken must not be lost again.
-        submissions = self._store.take_submissions(taken_before=self._began_at if self._following else None)
-        self._following = bool(submissions) and self._following
-        return Mail(places, changes, submissions)
+        taken_before = self._began_at if self._following else None
+        mail = collected(self._store, after=self._journal.cursor, taken_before=taken_before)
+        self._following = bool(mail.submissions) and self._following
+        return mail
 
     async def _open(self, mail: Mail) -> None:
         self._library.look(mail.places)
@@ -127,14 +114,8 @@ class Mailbox:
         if self._vitals is None or now - self._beat_at < BEAT_EVERY_S:
             return
         vitals = self._vitals
-        self._rivals.look(await self._away(lambda: self._exchange(self._sign_of_life(vitals))))
+        self._rivals.look(await self._away(lambda: self._store.beat(self._sign_of_life(vitals))))
         self._beat_at = now
-
-    def _exchange(self, sign: Heartbeat) -> Sequence[Heartbeat]:
-        """The signs of life that were there before ours."""
-        before = self._store.signs_of_life()
-        self._store.beat(sign)
-        return before
 
     def _is_mine(self, sign: Heartbeat) -> bool:
         return (sign.host, sign.pid, sign.started_at) == (socket.gethostname(), os.getpid(), self._began_at)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import URL, Connection, and_, exists, insert, or_, select, text, update
+from sqlalchemy import URL, Connection, Select, and_, exists, insert, or_, select, text, update
 from sqlalchemy import func as sql
 
 from hydrad.domain import Change, HeatMap, LedgerEntry, Outcome, Status
@@ -42,6 +42,8 @@ from hydrad.store.writing.writes import write_parcels
 SUBMISSIONS_AT_ONCE = 100
 REMEMBERED_FOR = timedelta(days=1)  # what is older may have been purged
 TRIES = 5  # of a transaction in which other writers were first
+
+T = TypeVar("T")
 
 
 class Store:
@@ -227,19 +229,10 @@ class Store:
             taken_before: those too that somebody took before this time and never finished, for a daemon that follows
                 one that was killed.
         """
-        submissions, files = tables.submissions, tables.files
-        query = select(submissions).order_by(submissions.c.id).limit(SUBMISSIONS_AT_ONCE)
-        if taken_before is not None:
-            finished = exists().where(files.c.submission == submissions.c.id, files.c.done_at.is_not(None))
-            not_now = submissions.c.taken_at.is_(None) | (submissions.c.taken_at < taken_before)
-            open_ones = query.where(~finished, not_now)
-        else:
-            open_ones = query.where(submissions.c.taken_at.is_(None))
-        with self.reading() as connection:  # asked twice a second: do not lock when there is nothing
-            if not connection.execute(open_ones.limit(1)).first():
-                return []
+        submissions = tables.submissions
+        query = open_submissions(taken_before).order_by(submissions.c.id).limit(SUBMISSIONS_AT_ONCE)
         with self.writing() as connection:
-            rows = connection.execute(open_ones.with_for_update()).all()
+            rows = connection.execute(query.with_for_update()).all()
             now = datetime.now(UTC)
             taken = submissions.c.id.in_([row.id for row in rows])
             connection.execute(update(submissions).where(taken).values(taken_at=now))
@@ -259,10 +252,8 @@ class Store:
 
     def settings_after(self, number: int) -> Sequence[FiledChange]:
         """The next changes after a row, oldest first, at most a thousand."""
-        settings = tables.settings
-        query = select(settings).where(settings.c.id > number).order_by(settings.c.id).limit(AT_ONCE)
         with self.reading() as connection:
-            return [change_from(row) for row in connection.execute(query)]
+            return settings_after(connection, number)
 
     def newest_settings(self) -> Sequence[Change]:
         """The newest change of each setting, oldest first."""
@@ -277,16 +268,18 @@ class Store:
 
     # ---- the daemon ----
 
-    def beat(self, heartbeat: Heartbeat) -> None:
-        """Leave a sign of life."""
+    def beat(self, heartbeat: Heartbeat) -> Sequence[Heartbeat]:
+        """Leave a sign of life; return those that were there before, the last of each host that ever had a daemon."""
         table = tables.heartbeats
         values = {field: getattr(heartbeat, field) for field in heartbeat.__slots__}
 
-        def note(connection: Connection) -> None:
+        def note(connection: Connection) -> Sequence[Heartbeat]:
+            before = [Heartbeat(**row) for row in connection.execute(select(table)).mappings()]
             if connection.execute(update(table).where(table.c.host == heartbeat.host).values(values)).rowcount == 0:
                 connection.execute(insert(table).values(values))
+            return before
 
-        self.insist(note)
+        return self.insist(note)
 
     def canary(self, origin: str, model: str) -> FiledCanary | None:
         """What has arrived of a model's known-bad image last, by the journal it came through; None before the first."""
@@ -302,11 +295,6 @@ class Store:
         with self.reading() as connection:
             row = connection.execute(select(table).order_by(table.c.beat_at.desc()).limit(1)).mappings().one_or_none()
         return None if row is None else Heartbeat(**row)
-
-    def signs_of_life(self) -> Sequence[Heartbeat]:
-        """The last of each host that ever had a daemon."""
-        with self.reading() as connection:
-            return [Heartbeat(**row) for row in connection.execute(select(tables.heartbeats)).mappings()]
 
     # ---- how it is done ----
 
@@ -339,17 +327,30 @@ class Store:
                 raise StoreAway(str(why)) from why
             raise
 
-    def insist(self, act: Callable[[Connection], None]) -> None:
+    def insist(self, act: Callable[[Connection], T]) -> T:
         """Do what adds rows that are not there; where another writer was first with one, it is there the next time."""
-        for left in reversed(range(TRIES)):
-            try:
-                with self.writing() as connection:
-                    act(connection)
-            except (Beaten, Crossed):
-                if not left:
-                    raise
-            else:
-                return
+        for _ in range(TRIES - 1):
+            with suppress(Beaten, Crossed), self.writing() as connection:
+                return act(connection)
+        with self.writing() as connection:
+            return act(connection)
+
+
+def settings_after(connection: Connection, number: int) -> Sequence[FiledChange]:
+    """What :meth:`Store.settings_after` returns."""
+    settings = tables.settings
+    query = select(settings).where(settings.c.id > number).order_by(settings.c.id).limit(AT_ONCE)
+    return [change_from(row) for row in connection.execute(query)]
+
+
+def open_submissions(taken_before: datetime | None) -> Select[Any]:
+    """The files handed in that :meth:`Store.take_submissions` would take."""
+    submissions, files = tables.submissions, tables.files
+    untaken = submissions.c.taken_at.is_(None)
+    if taken_before is None:
+        return select(submissions).where(untaken)
+    finished = exists().where(files.c.submission == submissions.c.id, files.c.done_at.is_not(None))
+    return select(submissions).where(~finished, untaken | (submissions.c.taken_at < taken_before))
 
 
 def _require_filed(connection: Connection, parcel: Parcel | None) -> None:

@@ -135,14 +135,6 @@ def test_many_submissions_are_taken_in_several_gos(store: Store, monkeypatch: py
     assert taken == [list(numbers[:2]), list(numbers[2:4]), list(numbers[4:]), []]
 
 
-def test_looking_for_submissions_that_are_not_there_locks_nothing(store: Store, statements: list[str]) -> None:
-    store.take_submissions()
-    statements.clear()
-    store.take_submissions()
-    assert len(statements) == (2 if statements[0] == "BEGIN" else 1)
-    assert not any("UPDATE" in statement or "IMMEDIATE" in statement for statement in statements)
-
-
 def test_what_became_of_a_submission_is_told_once_it_is_done(store: Store) -> None:
     good, torn, waiting = store.submit(["/a.png", "/b.png", "/c.png"], by="otto")
     verdict = verdict_of(path="/a.png")
@@ -204,12 +196,12 @@ def test_the_newest_change_of_each_setting_counts_whatever_the_order_of_arrival(
 def test_the_newest_heartbeat_of_any_host_is_the_daemons(store: Store) -> None:
     assert store.heartbeat() is None
     here = Heartbeat(socket.gethostname(), 12, MORNING, later(1), "0.1.0", Health.OK)
-    store.beat(here)
+    assert store.beat(here) == []
     there = Heartbeat("elsewhere", 13, MORNING, later(2), "0.1.0", Health.DEGRADED, "no beam PV", 4)
-    store.beat(there)
+    assert store.beat(there) == [here]
     assert store.heartbeat() == there
     again = replace(here, pid=14, beat_at=later(3))
-    store.beat(again)
+    assert sorted(store.beat(again), key=lambda sign: sign.pid) == [here, there]
     assert store.heartbeat() == again
     store.beat(replace(again, beat_at=later(3) - timedelta(seconds=2.5)))  # a clock set back
     assert store.heartbeat() == there

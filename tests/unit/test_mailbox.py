@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import socket
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -23,15 +23,17 @@ from hydrad.watchers.replay import ReplayWatcher
 
 
 class FaintStore(Store):
-    """Goes away once, when it is asked for settings."""
+    """Goes away once, in the middle of what it is asked first."""
 
     faints = True
 
-    def settings_after(self, number):
-        if self.faints:
-            self.faints = False
-            raise StoreAway("gone in the middle")
-        return super().settings_after(number)
+    @contextmanager
+    def reading(self):
+        with super().reading() as connection:
+            yield connection
+            if self.faints:
+                self.faints = False
+                raise StoreAway("gone in the middle")
 
 
 class FullJournal(Journal):

@@ -88,10 +88,13 @@ class Decision:
 def places(store: Store) -> Sequence[Place]:
     """Where every model stands, by name; without the large documents, so it may be asked twice a second."""
     with store.reading() as connection:
-        return [
-            Place(row.id, row.state, row.moved_at, row.fault)
-            for row in connection.execute(_PLACES.order_by(table.c.id))
-        ]
+        return places_in(connection)
+
+
+def places_in(connection: Connection) -> Sequence[Place]:
+    """What :func:`places` returns."""
+    rows = connection.execute(_PLACES.order_by(table.c.id))
+    return [Place(row.id, row.state, row.moved_at, row.fault) for row in rows]
 
 
 def models(store: Store) -> Sequence[Model]:
