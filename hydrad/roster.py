@@ -204,7 +204,7 @@ class Roster:
         self, beam: Beam, now: datetime, cause: Cause = Cause.CLOCK, *, run: Run = SOME_RUN
     ) -> list[Verdict]:
         """The verdicts that time, beam, run or a person's change has altered since they were shown."""
-        around = beam.state, _about(beam.since), replace(run, since=None), _about(run.since)
+        around = beam.state, beam.since, run
         anew = around != self._around or self._looked_at is None or now < self._looked_at
         self._around, self._looked_at = around, now
 
@@ -271,11 +271,6 @@ class Roster:
             self._plots[verdict.plot] = Followed(_standing(verdict), verdict, pixels_digest, _recalled(verdict))
             if verdict.taken_at is not None and verdict.run is not None:
                 self._newest = max(self._newest or (verdict.taken_at, 0), (verdict.taken_at, verdict.run))
-
-
-def _about(moment: datetime | None) -> int | None:
-    """A moment in tenths of a second: monitors work it out from another clock, some microseconds off each time."""
-    return None if moment is None else round(10 * moment.timestamp())
 
 
 def _alarm(ruling: Ruling, rules: Rules, *, drowned: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,7 @@ from hydrad import log
 from hydrad.beam.timeline import Timeline
 from hydrad.config import EpicsBeam, FixedBeam
 from hydrad.domain import Beam, BeamState
+from hydrad.epics.calendar import Calendar
 from hydrad.epics.listening import Listening, Reading
 from hydrad.errors import HydradError
 
@@ -34,6 +35,7 @@ class EpicsBeamMonitor:
         self._section = section
         self._clock = clock
         self._wall = wall
+        self._calendar = Calendar(clock, wall)
         self._timeline = Timeline(section, clock())
         self._listening = Listening("beam", self._timeline.names, stale_s=section.stale_s, clock=clock)
 
@@ -92,9 +94,8 @@ class EpicsBeamMonitor:
             ValueError: when the end lies before the start.
         """
         self._catch_up()
-        now, now_s = self._wall(), self._clock()
-        start_s, end_s = (now_s - (now - moment).total_seconds() for moment in (start, end))
-        return replace(self._timeline.over(start_s, end_s, now_s), read_at=min(end, now))
+        start_s, end_s = map(self._calendar.instant, (start, end))
+        return replace(self._timeline.over(start_s, end_s, self._clock()), read_at=min(end, self._wall()))
 
     async def run(self) -> None:
         """Log when the beam comes, goes or is lost, for ever.
@@ -124,4 +125,4 @@ class EpicsBeamMonitor:
                 self._timeline.lost(item.name, item.trouble, item.at_s)
 
     def _date(self, instant_s: float | None) -> datetime | None:
-        return None if instant_s is None else self._wall() - timedelta(seconds=self._clock() - instant_s)
+        return None if instant_s is None else self._calendar.date(instant_s)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from hydrad import log
 from hydrad.config import EpicsRun
 from hydrad.domain import Run
+from hydrad.epics.calendar import Calendar
 from hydrad.epics.listening import Listening, Reading
 from hydrad.errors import HydradError
 from hydrad.runs.timeline import Timeline
@@ -32,7 +33,7 @@ class EpicsRunMonitor:
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock = clock
-        self._wall = wall
+        self._calendar = Calendar(clock, wall)
         self._timeline = Timeline(section, clock())
         self._listening = Listening("run", self._timeline.names, stale_s=section.stale_s, text=True, clock=clock)
         self._contradicted = ""
@@ -56,15 +57,13 @@ class EpicsRunMonitor:
         """The run that is going, with what could not be read as its reason."""
         self._catch_up()
         run, due_s = self._timeline.at(self._clock()), self._timeline.due_since_s()
-        since = None if due_s is None else self._wall() - timedelta(seconds=self._clock() - due_s)
-        return replace(run, since=since)
+        return replace(run, since=None if due_s is None else self._calendar.date(due_s))
 
     def during(self, start: datetime, end: datetime, number: int | None) -> Run:
         """The run that an image belongs to which filled over [start, end] (aware); ``number`` is what its path says."""
         self._catch_up()
-        now, now_s = self._wall(), self._clock()
-        start_s, end_s = (now_s - (now - moment).total_seconds() for moment in (start, end))
-        run = self._timeline.of(number, start_s, end_s, now_s)
+        start_s, end_s = map(self._calendar.instant, (start, end))
+        run = self._timeline.of(number, start_s, end_s, self._clock())
         if run.reason and run.reason != self._contradicted:
             self._contradicted = run.reason
             _log.warning("run_contradicted", why=run.reason, so="the path is believed")

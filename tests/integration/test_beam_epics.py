@@ -49,6 +49,8 @@ async def test_the_beam_goes_on_at_its_threshold_and_off_only_below_the_lower_on
         assert (now.units, now.reason) == ("nA", "")
         assert now.read_at is not None
         assert abs(datetime.now(UTC) - now.read_at) < timedelta(seconds=SOON_S)
+        assert now.since is not None
+        assert {beam.now().since for _ in range(100)} == {now.since}
 
 
 async def test_a_threshold_set_live_counts_at_once_and_nonsense_is_refused(beam_ioc: BeamIoc) -> None:

@@ -47,6 +47,7 @@ async def test_a_run_begins_is_of_a_type_and_ends(beam_ioc: BeamIoc) -> None:
         since = runs.now().since
         assert since is not None
         assert abs(datetime.now(UTC) - since) < timedelta(seconds=SOON_S)
+        assert {runs.now().since for _ in range(100)} == {since}
         run = runs.during(datetime.now(UTC) - timedelta(seconds=1), datetime.now(UTC), 101)
         assert run.number == 101
         beam_ioc.put("DAQ", "ended")
