@@ -112,7 +112,7 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
         _set_beam(beam, roster.settings.value(BEAM_THRESHOLD))
         roster.restore(journal.standings().values())
         pipeline = Pipeline(
-            decode=stack.enter_context(ImageReader(classifier.expecting)),
+            decode=stack.enter_context(ImageReader(classifier.expecting, in_hand=_beside_journal(config, "decoding"))),
             classifier=classifier,
             beam=beam,
             runs=run,
@@ -231,16 +231,19 @@ def _classifier(config: Config, stack: ExitStack) -> ModelService | FixedClassif
     section = config.classify
     if isinstance(section, FixedClassify):
         return stack.enter_context(FixedClassifier(section.scores))
-    in_hand = config.store.journal.with_name(f"{config.store.journal.name}.in-hand")
     return stack.enter_context(
         ModelService(
             batch=section.batch,
             max_wait_ms=section.max_wait_ms,
             open_runtime=_open_runtime(section, stack),
             open_models=section.open_models,
-            in_hand=in_hand,
+            in_hand=_beside_journal(config, "in-hand"),
         )
     )
+
+
+def _beside_journal(config: Config, word: str) -> Path:
+    return config.store.journal.with_name(f"{config.store.journal.name}.{word}")
 
 
 def _open_runtime(section: Models, stack: ExitStack) -> OpenRuntime:

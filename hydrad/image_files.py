@@ -18,16 +18,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from hydrad.deaths import Deaths
 from hydrad.domain import Picture
 from hydrad.endings import Frame
 from hydrad.errors import UnfinishedImage, UnreadableImage
-from hydrad.images import MAX_PIXELS, Shown, View, measured, shown
+from hydrad.images import DECODER, MAX_PIXELS, Shown, View, measured, shown
 from hydrad.room import Room
 
 MAX_BYTES: Final = 64 * 2**20
 IN_HAND_BYTES: Final = 512 * 2**20
 PIXEL_BYTES: Final = 8  # what a pixel costs while it is decoded: Pillow's four as it comes, and four as RGB
 REMEMBERED: Final = 2048  # pictures that are not decoded when they come again
+MOST_DEATHS: Final = 3  # of a picture: decoding takes so little that kills at unlucky moments must accuse nobody
 
 
 class Expecting(Protocol):
@@ -74,12 +76,16 @@ class ImageReader:
     without views. Pictures that somebody still holds count as in hand: while they are many or large, the next one
     waits.
 
+    What a daemon was decoding when it ended without a word is decoded alone by the one that follows it; after
+    MOST_DEATHS it is refused, until another decoder is installed.
+
     Args:
         expecting: who waits for a plot's picture, and what it wants of it; nobody when None.
         threads: how many files are read at a time; as many as there are cores, 2 to 8, when None.
         max_bytes: larger files are refused unread.
         max_pixels: larger pictures are refused undecoded.
         in_hand_bytes: that pictures in hand may cost, one of them excepted.
+        in_hand: the file that remembers what is being decoded, should that be this process's end; None: none does.
     """
 
     def __init__(
@@ -90,16 +96,19 @@ class ImageReader:
         max_bytes: int = MAX_BYTES,
         max_pixels: int = MAX_PIXELS,
         in_hand_bytes: int = IN_HAND_BYTES,
+        in_hand: Path | None = None,
     ) -> None:
         self._expecting = expecting or _nobody
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
         self._room = Room(in_hand_bytes)
+        self._deaths = Deaths(in_hand, most=MOST_DEATHS)
         self._known: dict[bytes, Shown] = {}  # by the SHA-256 of their encoded pixels; the newest last
         self._knowing = threading.Lock()
         self._readers = ThreadPoolExecutor(threads or _threads(), thread_name_prefix="decode")
 
     def __enter__(self) -> Self:
+        self._deaths.__enter__()
         return self
 
     def __exit__(
@@ -107,6 +116,7 @@ class ImageReader:
     ) -> None:
         self._room.open()
         self._readers.shutdown(cancel_futures=True)
+        self._deaths.__exit__(kind, fault, trace)
 
     async def __call__(self, path: Path, plot: str) -> Picture:
         """Return the picture; raise UnfinishedImage, UnreadableImage, or OSError when the file cannot be read."""
@@ -123,7 +133,7 @@ class ImageReader:
             if found is not None:
                 self._room.enter(cost)
             else:
-                found, cost = self._decode(frame, essence, views, cost)
+                found, cost = self._decode(frame, essence, views, cost, f"{DECODER}/{name.hex()}")
                 self._remember(name, replace(found, views={}))
         except MemoryError as fault:  # another time there may be enough
             raise OSError(errno.ENOMEM, "there is not enough memory to decode it") from fault
@@ -131,12 +141,15 @@ class ImageReader:
         weakref.finalize(picture, self._room.leave, cost).atexit = False
         return picture
 
-    def _decode(self, frame: Frame, essence: bytes, views: Iterable[View], cost: int) -> tuple[Shown, int]:
+    def _decode(self, frame: Frame, essence: bytes, views: Iterable[View], cost: int, name: str) -> tuple[Shown, int]:
         """What a picture shows, and what it goes on costing in bytes beside its file's."""
+        if self._deaths.hopeless(name):
+            raise UnreadableImage(f"the daemon ended {MOST_DEATHS} times while it was decoded")
         decoding = PIXEL_BYTES * frame.width * frame.height
         self._room.enter(cost + decoding)
         try:
-            found = shown(frame, essence, views)
+            with self._deaths.survived([name]):
+                found = shown(frame, essence, views)
         except BaseException:
             self._room.leave(cost + decoding)
             raise

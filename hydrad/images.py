@@ -10,7 +10,9 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 import xxhash
+import zlib_ng
 from PIL import Image
 from PIL.ImageFile import ImageFile, PyDecoder
 from PIL.PngImagePlugin import PngImageFile
@@ -23,6 +25,7 @@ from hydrad.png_rows import has_all_rows, unfiltered_rgba
 MAX_PIXELS: Final = 36_000_000  # a canvas for an 8K screen has 33 million
 MAX_SIDE: Final = 65_535  # what JPEG and GIF can say; memory goes by rows too
 OPAQUE: Final = 255
+DECODER: Final = f"pillow-{PIL.__version__}+zlib-ng-{zlib_ng.__version__}"
 _STRIP_PIXELS: Final = 2**17  # what is made of so many stays in a processor's cache, and takes no fresh pages
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from hydrad import footprint, log
 from hydrad.classify import bundle as bundles
 from hydrad.classify.claims import Claim, server
-from hydrad.classify.deaths import MOST_DEATHS, Deaths
 from hydrad.classify.loaded import Loaded, Request
 from hydrad.classify.manifest import Manifest
 from hydrad.classify.opening import Opener
@@ -25,6 +24,7 @@ from hydrad.classify.prepare import Preparation, Prepared
 from hydrad.classify.runtime import Answers, NoRoom, OpenRuntime, card, ready
 from hydrad.classify.shelf import OPEN, Shelf
 from hydrad.classify.specimen import specimen_of, specimen_without
+from hydrad.deaths import MOST_DEATHS, Deaths
 from hydrad.domain import ModelCard, Picture, Prediction, Specimen
 from hydrad.errors import BundleError, ImageError
 from hydrad.images import image_of

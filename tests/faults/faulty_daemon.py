@@ -1,8 +1,9 @@
-"""`hydrad` with a network that does what the file ``fault`` beside hydra.toml says, to all pictures or to the deadly.
+"""`hydrad` with a network, or a decoder, that does what the file ``fault`` beside hydra.toml says.
 
 The file holds a word, e.g. one of :data:`BEFORE`, and after it ``all``, or nothing for pictures that are
-:func:`deadly`. A file ``loading`` holds up the loading of models, which a file ``loads`` tells of; ``blocking`` holds a
-number of seconds for which the event loop stands still, once.
+:func:`deadly`; a word that begins with ``decoder_`` befalls the decoder, at the deadly. A file ``loading`` holds up the
+loading of models, which a file ``loads`` tells of; ``blocking`` holds a number of seconds for which the event loop
+stands still, once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -24,10 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from classify_world import BrightnessRuntime
 
-from hydrad import app, cli
+from hydrad import app, cli, image_files, images
 from hydrad.classify.bundle import Bundle
 from hydrad.classify.keras_runtime import could_not_compute
 from hydrad.classify.runtime import Answers, Batch
+from hydrad.endings import Frame
 from hydrad.rounds import Rounds
 
 HOME = Path(sys.argv[-1]).parent  # of hydra.toml
@@ -71,18 +73,32 @@ BEFORE: dict[str, Callable[[], None]] = {
 }  # fmt: skip
 
 
+def fault() -> list[str]:
+    """The words of the file."""
+    return (HOME / "fault").read_text().split() if (HOME / "fault").exists() else []
+
+
+def shown(frame: Frame, essence: bytes, views: Iterable[images.View]) -> images.Shown:
+    """Decode, and ask the file when it is done."""
+    found = images.shown(frame, essence, views)
+    for word in fault()[:1]:
+        if word.startswith("decoder_") and deadly(images.pixels_of(essence)[None]).any():
+            BEFORE[word.removeprefix("decoder_")]()
+    return found
+
+
 class FaultyRuntime(BrightnessRuntime):
     """Asks the file before each batch."""
 
     def compute(self, batch: Batch) -> Answers:
-        words = (HOME / "fault").read_text().split() if self.warmed and (HOME / "fault").exists() else []
+        words = fault() if self.warmed else []
         hit = np.ones(len(batch), bool) if "all" in words else deadly(batch)
         if words and hit.any():
             if words[0] in BEFORE:
                 BEFORE[words[0]]()
             if words[0] == "out_of_memory" and len(batch) > ROOM:
-                fault = ResourceExhaustedError("OOM when allocating tensor\nwith shape [32,3,224,224]")
-                raise could_not_compute(self.bundle.id, fault) from fault
+                full = ResourceExhaustedError("OOM when allocating tensor\nwith shape [32,3,224,224]")
+                raise could_not_compute(self.bundle.id, full) from full
         answers = super().compute(batch)
         if words and words[0] == "nan":
             answers.scores[hit] = np.nan
@@ -112,5 +128,6 @@ async def once(rounds: Rounds) -> None:
 
 
 Rounds.once = once  # type: ignore[method-assign]
+image_files.shown = shown  # type: ignore[attr-defined]
 with patch.object(app, "Opener", lambda *_: opened):  # which fails where the daemon has no such door
     sys.exit(cli.main())

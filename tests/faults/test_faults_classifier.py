@@ -1,4 +1,4 @@
-"""A network that fails, hangs, crashes or answers nonsense: no plot is green for it, no picture its end for ever."""
+"""A network that fails, hangs, crashes or answers nonsense, a decoder that crashes: no green, and nothing lost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from accounts import Fate
 from classify_world import brightness_bundle
 from faulty import FAULTY
 from listening_systemd import ListeningSystemd
@@ -17,7 +18,8 @@ from PIL import Image
 from sqlalchemy import select
 from trial import LONG, Trial
 
-from hydrad.classify.deaths import MOST_DEATHS
+from hydrad import image_files
+from hydrad.deaths import MOST_DEATHS
 from hydrad.domain import Cause, Severity, Status
 from hydrad.store.queries import Store
 from hydrad.store.tables import verdicts
@@ -148,6 +150,39 @@ def test_a_picture_that_kills_the_daemon_does_so_twice_and_no_more(
             hall.start()  # it is neither forgotten nor tried once more
         again = hall.write("CDC_again.png", poison.read_bytes())
         expect(hall, [again], Status.UNKNOWN, f"the daemon ended {MOST_DEATHS} times while model")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("crashes", -signal.SIGSEGV),
+        pytest.param("is_killed", -signal.SIGKILL, marks=pytest.mark.skipif(not LONG, reason="as is a crash")),
+    ],
+)
+def test_a_picture_at_which_the_decoder_kills_the_daemon_is_refused_in_the_end(
+    trial: Trials, tmp_path: Path, fault: str, status: int
+) -> None:
+    brightness_bundle(tmp_path / "models")
+    with trial(f"a picture at which the decoder {fault.replace('_', ' ')}", program=FAULTY, scores=None) as hall:
+        befall(hall, f"decoder_{fault}")
+        hall.start()
+        for round_ in range(3 if LONG else 1):
+            poison = deadly()
+            hall.write(f"CDC_poison{round_}.png", poison, fate=Fate.REJECTED)
+            company = images(hall, f"company{round_}_", COMPANY)
+            for _ in range(image_files.MOST_DEATHS):
+                assert died(hall) == status
+                hall.tries += 1
+                hall.launch()
+            hall.daemon.until_ready()
+            expect(hall, company, Status.BAD)
+        hall.stop()
+        hall.start()  # it is neither forgotten nor tried once more
+        again = hall.write("CDC_again.png", poison, fate=Fate.REJECTED)
+        hall.settled()
+        with Store(hall.url) as store:
+            [entry] = store.ledger_files(path=str(again))
+        assert entry.reason == f"the daemon ended {image_files.MOST_DEATHS} times while it was decoded"
 
 
 @pytest.mark.skipif(not LONG, reason="systemd's watchdog takes its time")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +17,9 @@ from classify_world import BrightnessRuntime, brightness_bundle, picture, servin
 
 from hydrad.classify import loaded
 from hydrad.classify.bundle import Bundle
-from hydrad.classify.deaths import MOST_DEATHS, Deaths
 from hydrad.classify.runtime import Answers, Batch, NoRoom
 from hydrad.classify.service import ModelService
+from hydrad.deaths import MOST_DEATHS, Deaths
 from hydrad.domain import Picture, Prediction
 from hydrad.errors import BundleError
 
@@ -26,7 +29,7 @@ DARK = 10  # what the networks of these tests stumble over
 DIES = """
 import os, sys
 from pathlib import Path
-from hydrad.classify.deaths import Deaths
+from hydrad.deaths import Deaths
 with Deaths(Path(sys.argv[1])) as deaths, deaths.survived(sys.argv[2:]):
     os._exit(9)
 """
@@ -62,6 +65,42 @@ def test_an_orderly_end_and_a_failure_are_no_deaths(tmp_path: Path) -> None:
             raise BundleError("it could not")
     with Deaths(note) as deaths:
         assert not any(map(deaths.suspect, "ab"))
+
+
+def test_a_picture_that_was_in_hand_twice_has_one_death(tmp_path: Path) -> None:
+    note = tmp_path / "in-hand"
+    dies_in(note, "a", "a")
+    with Deaths(note) as deaths:
+        assert deaths.suspect("a")
+        assert not deaths.hopeless("a")
+
+
+def test_threads_have_a_suspect_in_hand_alone_and_it_does_not_wait_for_ever(tmp_path: Path) -> None:
+    note = tmp_path / "in-hand"
+    dies_in(note, "a", "b")
+    together: set[frozenset[str]] = set()
+    survived = Counter[str]()
+    in_hand: list[str] = []
+    with Deaths(note, most=3) as deaths, ThreadPoolExecutor(4) as pool:
+
+        def compute(name: str) -> None:
+            with deaths.survived([name]):
+                in_hand.append(name)
+                time.sleep(0.002)
+                together.add(frozenset(in_hand))
+                in_hand.remove(name)
+            survived[name] += 1
+
+        innocent = [f"n{n}" for n in range(100)]
+        for _ in pool.map(compute, [*innocent[:20], "a", *innocent[20:60], "b", *innocent[60:]]):
+            pass
+        assert {"a"} in together
+        assert {"b"} in together
+        assert all(len(names) == 1 for names in together if names & {"a", "b"})
+        assert max(map(len, together)) > 1
+        assert survived == Counter([*innocent, "a", "b"])
+        assert not any(map(deaths.suspect, "ab"))
+        assert note.read_text()[0] == "\0"
 
 
 def test_files_of_another_kind_and_a_folder_that_is_away_stop_nothing(tmp_path: Path) -> None:
@@ -188,7 +227,7 @@ async def test_what_a_daemon_died_of_is_computed_alone_and_what_kills_again_no_m
     in_hand: list[str] = []
     async with serving(service := of(Stumbling, tmp_path / "models", dead)):
         await service.load(tmp_path / "models" / "brightness")
-        runtimes[0].stumble = lambda: in_hand.append(dead.read_text())  # type: ignore[attr-defined]
+        runtimes[0].stumble = lambda: in_hand.append(dead.read_text().partition("\0")[0])  # type: ignore[attr-defined]
         assert not [one for one in await said(service, 200, 201, DARK, 202, 203) if isinstance(one, BaseException)]
         assert runtimes[0].sizes[-4:].count(1) >= 3
     assert in_hand == [f"brightness/{shade(DARK).pixels_digest}"], "alone"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,3 +133,47 @@ async def test_only_so_many_are_remembered(
             (tmp_path / "a.png").write_bytes(drawn(seed))
             await reader(tmp_path / "a.png", PLOT)
     assert len(decoded) == 4
+
+
+DIES = """
+import asyncio, os, sys
+from pathlib import Path
+from hydrad import image_files
+from hydrad.image_files import ImageReader
+
+async def read():
+    with ImageReader(in_hand=Path(sys.argv[1])) as reader:
+        await reader(Path(sys.argv[2]), "CDC_occupancy")
+
+image_files.shown = lambda *_: os._exit(9)
+asyncio.run(read())
+"""
+
+
+async def test_a_picture_that_the_decoder_dies_of_is_tried_three_times_and_by_another_decoder_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, path, other = tmp_path / "decoding", tmp_path / "a.png", tmp_path / "b.png"
+    path.write_bytes(drawn(1))
+    other.write_bytes(drawn(2))
+    for _ in range(image_files.MOST_DEATHS):
+        with ImageReader(in_hand=note) as reader:
+            await reader(other, PLOT)  # what is fine goes on being decoded
+        died = subprocess.run([sys.executable, "-c", DIES, note, path], check=False)
+        assert died.returncode == 9
+    with ImageReader(in_hand=note) as reader:
+        with pytest.raises(UnreadableImage, match="the daemon ended 3 times while it was decoded"):
+            await reader(path, PLOT)
+        await reader(other, PLOT)
+        monkeypatch.setattr(image_files, "DECODER", "pillow-99")
+        await reader(path, PLOT)
+
+
+async def test_a_picture_that_is_survived_is_under_suspicion_no_more(tmp_path: Path) -> None:
+    note, path = tmp_path / "decoding", tmp_path / "a.png"
+    path.write_bytes(drawn(1))
+    for _ in range(image_files.MOST_DEATHS + 1):
+        died = subprocess.run([sys.executable, "-c", DIES, note, path], check=False)
+        assert died.returncode == 9
+        with ImageReader(in_hand=note) as reader:
+            await reader(path, PLOT)

@@ -1,9 +1,10 @@
-"""Pictures that may be the death of the daemon: what was computed when one ended without a word is remembered."""
+"""Pictures that may be the death of the daemon: what was in hand when one ended without a word is remembered."""
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,31 +13,38 @@ from typing import Self
 
 from hydrad import log
 
-MOST_DEATHS = 2  # of a picture: the first perhaps in the company of the one that did it, the second alone
+MOST_DEATHS = 2  # the first perhaps in the company of the one that did it, the second alone
 MOST_REMEMBERED = 1000
 
-_log = log.get("classify")
+_END = "\0"  # of what is in hand; what stands after it in the file is older
+
+_log = log.get("deaths")
 
 
 class Deaths:
-    """What a model was computing whenever a daemon was killed, crashed or was ended for hanging; a context manager.
+    """What was in native code whenever a daemon was killed, crashed or was ended for hanging; a context manager.
 
     A picture is named by a word of the caller's choice without white space. What was in hand at a death is a
-    *suspect*, to be computed alone; after :data:`MOST_DEATHS` it is *hopeless*, to be computed no more. A suspect that
-    is survived is none any more.
+    *suspect*: it is in hand alone from then on. After ``most`` deaths it is *hopeless*, and should be in hand no more.
+    A suspect that is survived is none any more.
 
-    The file is written before each computation and not synced: the kernel keeps it when a process dies, and when the
-    host does, no picture was to blame. A disk that does not take it stops no computation.
+    The file is written before each picture and not synced: the kernel keeps it when a process dies, and when the host
+    does, no picture was to blame. A disk that does not take it stops nothing.
 
     Args:
         note: the file, written by one process at a time; another beside it has the counts. None: nothing is remembered.
+        most: deaths.
     """
 
-    def __init__(self, note: Path | None = None) -> None:
+    def __init__(self, note: Path | None = None, *, most: int = MOST_DEATHS) -> None:
         self._note = note
+        self._most = most
         self._descriptor: int | None = None
         self._counts: dict[str, int] = {}
         self._mute = False
+        self._changed = threading.Condition()
+        self._in_hand: list[str] = []
+        self._suspects = 0  # calls that have a suspect in hand, or wait until they may
 
     def __enter__(self) -> Self:
         """Read what an earlier process left behind."""
@@ -50,9 +58,10 @@ class Deaths:
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        with self._changed:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
 
     def suspect(self, name: str) -> bool:
         """Whether it was in hand when a daemon died."""
@@ -60,42 +69,56 @@ class Deaths:
 
     def hopeless(self, name: str) -> bool:
         """Whether a daemon has died of it often enough."""
-        return self._counts.get(name, 0) >= MOST_DEATHS
+        return self._counts.get(name, 0) >= self._most
 
     @contextmanager
     def survived(self, names: Sequence[str]) -> Iterator[None]:
-        """These are in hand in the meantime; that a computation fails is no death."""
-        self._write("\n".join(names))
+        """These are in hand in the meantime; any thread. That something fails is no death.
+
+        Waits, with a suspect until nothing else is in hand, and else until no suspect is.
+        """
+        suspect = any(map(self.suspect, names))
+        with self._changed:
+            self._suspects += suspect
+            self._changed.wait_for(lambda: not (self._in_hand if suspect else self._suspects))
+            self._in_hand += names
+            self._write()
         try:
             yield
         finally:
-            self._write("")
-            if len(names) == 1 and self._counts.pop(names[0], 0):
-                _log.info("suspect_survived", picture=names[0])
-                self._keep()
+            with self._changed:
+                self._suspects -= suspect
+                for name in names:
+                    self._in_hand.remove(name)
+                self._write()
+                if len(names) == 1 and self._counts.pop(names[0], 0):
+                    _log.info("suspect_survived", picture=names[0])
+                    self._keep()
+                self._changed.notify_all()
 
     def _read(self, note: Path) -> None:
         counts = self._place(note)
         if counts.exists():
             self._counts = _counts_in(counts.read_text(encoding="utf-8"))
-        if note.exists() and (in_hand := note.read_text(encoding="utf-8", errors="replace").split()):
-            self._blame(in_hand)
+        if note.exists():
+            text = note.read_text(encoding="utf-8", errors="replace").partition(_END)[0]
+            if in_hand := dict.fromkeys(text.split()):  # a picture may be in hand twice
+                self._blame(in_hand)
         self._descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
 
     def _blame(self, in_hand: Collection[str]) -> None:
         for name in in_hand:
             self._counts[name] = self._counts.pop(name, 0) + 1  # the newest stand last
             tell = _log.error if self.hopeless(name) else _log.warning
-            tell("daemon_died_computing", picture=name, times=self._counts[name], in_hand=len(in_hand))
+            tell("daemon_died", picture=name, times=self._counts[name], in_hand=len(in_hand))
         self._counts = dict(list(self._counts.items())[-MOST_REMEMBERED:])
         self._keep()
 
-    def _write(self, text: str) -> None:
+    def _write(self) -> None:
         if self._descriptor is None:
             return
         try:
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, text.encode(), 0)
+            os.pwrite(self._descriptor, ("\n".join(self._in_hand) + _END).encode(), 0)
         except OSError as fault:
             self._complain(fault)
 
