@@ -1,23 +1,25 @@
 """The rows of a PNG file as they lie packed in it: are they all there, and which are they where none is filtered?
 
 A decoder leaves black what they stop short of, and is silent; and it unpacks one row after the other, which takes five
-times as long as to unpack many at once.
+times as long as to unpack all at once.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Final
 
+import deflate
 import numpy as np
-from zlib_ng import zlib_ng
+import numpy.typing as npt
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by a PNG's colour type
 _RGBA: Final = (8, 6, 0, 0, 0)  # depth, colour type, and the only methods there are, without interlace
 _ADAM7: Final = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _PIECE: Final = 2**16  # bytes
-_BROKEN: Final = cast(type[Exception], zlib_ng.error)  # its stub says an exception, not the class of one
+_FIRST: Final = 4  # rows that are looked at before all are unpacked
 
 
 def has_all_rows(data: bytes) -> bool:
@@ -36,30 +38,29 @@ def has_all_rows(data: bytes) -> bool:
     return missing <= 0
 
 
-def unfiltered_rgba(data: bytes, rows: int) -> Iterator[bytes]:
-    """What an RGBA PNG of 8 bits shows, from the top, as long as its rows are there and not filtered.
+def unfiltered_rgba(data: bytes) -> npt.NDArray[np.uint8] | None:
+    """What an RGBA PNG of 8 bits shows where all its rows are there and none is filtered; None of any other.
 
     Args:
         data: a PNG file whose chunks are whole.
-        rows: of a strip; the last one may have fewer.
 
-    Yields:
-        Four bytes a pixel, row by row. Nothing for a PNG of another kind.
+    Returns:
+        Shape (height, 4 · width), four bytes a pixel; not writable, nor contiguous.
     """
     width, height, *kind = _header(data)
     if tuple(kind) != _RGBA:
-        return
+        return None
     row = 1 + 4 * width
-    parts = _unpacked(data, rows * row)
-    for top in range(0, height, rows):
-        wanted = min(rows, height - top) * row
-        part = next(parts, b"")[:wanted]
-        if len(part) < wanted:
-            return
-        strip = np.frombuffer(part, np.uint8).reshape(-1, row)
-        if strip[:, 0].any():
-            return
-        yield strip[:, 1:].tobytes()
+    if any(next(_unpacked(data, min(_FIRST, height) * row))[::row]):
+        return None
+    try:
+        unpacked = deflate.zlib_decompress(b"".join(_packed(data)), height * row)
+    except deflate.DeflateError:
+        return None
+    if len(unpacked) < height * row:
+        return None
+    rows = np.frombuffer(unpacked, np.uint8).reshape(height, row)
+    return None if rows[:, 0].any() else rows[:, 1:]
 
 
 def _header(data: bytes) -> tuple[int, int, int, int, int, int, int]:
@@ -68,7 +69,7 @@ def _header(data: bytes) -> tuple[int, int, int, int, int, int, int]:
 
 def _unpacked(data: bytes, size: int) -> Iterator[bytes]:
     """The pixel data unpacked, ``size`` bytes at a time, and what is left at their end or where they are broken."""
-    inflate = zlib_ng.decompressobj()
+    inflate = zlib.decompressobj()
     found, short = [], size
     try:
         for packed in _packed(data):
@@ -80,7 +81,7 @@ def _unpacked(data: bytes, size: int) -> Iterator[bytes]:
                 if full := not short:
                     yield b"".join(found)
                     found, short = [], size
-    except _BROKEN:
+    except zlib.error:
         pass
     yield b"".join(found)
 
