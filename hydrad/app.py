@@ -48,7 +48,7 @@ from hydrad.store.outbox.journal import Journal
 from hydrad.store.purging import Purge
 from hydrad.store.queries import Store
 from hydrad.store.rows import Model
-from hydrad.systemd import FEEDS, Systemd
+from hydrad.systemd import Systemd
 from hydrad.upkeep import Upkeep
 from hydrad.watchers import watcher_of
 from hydrad.watchers.layouts import Names
@@ -111,8 +111,9 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
         roster = Roster(config, classifier.card, Settings(journal.settings()))
         _set_beam(beam, roster.settings.value(BEAM_THRESHOLD))
         roster.restore(journal.standings().values())
+        reader = stack.enter_context(ImageReader(classifier.expecting, in_hand=_beside_journal(config, "decoding")))
         pipeline = Pipeline(
-            decode=stack.enter_context(ImageReader(classifier.expecting, in_hand=_beside_journal(config, "decoding"))),
+            decode=reader,
             classifier=classifier,
             beam=beam,
             runs=run,
@@ -168,6 +169,7 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
             dials=[ioc, mailbox, overseer],
             ticked_at={
                 **{f"the watch of {w.root}": partial(getattr, w, "ticked_at") for w in watchers},
+                "the decoder": lambda: reader.ticked_at,
                 "the classifier": lambda: classifier.ticked_at,
             },
             troubles={
@@ -182,7 +184,7 @@ async def live(config: Config, settings: Path, systemd: Systemd) -> None:
             outbox=lambda: delivery.waiting,
             pv_clients=lambda: ioc.clients,
             rival=lambda: mailbox.rival,
-            stalled_after_s=min(STALLED_AFTER_S, 2 * (systemd.watchdog_s or STALLED_AFTER_S) / FEEDS),
+            stalled_after_s=min(STALLED_AFTER_S, 2 * (systemd.feed_every_s or STALLED_AFTER_S)),
         )
 
         async def take(new: Config) -> None:

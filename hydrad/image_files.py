@@ -9,6 +9,7 @@ import io
 import os
 import stat
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +104,7 @@ class ImageReader:
         self._max_pixels = max_pixels
         self._room = Room(in_hand_bytes)
         self._deaths = Deaths(in_hand, most=MOST_DEATHS)
+        self._decoding: dict[int, float] = {}  # by thread, since when: time.monotonic()
         self._known: dict[bytes, Shown] = {}  # by the SHA-256 of their encoded pixels; the newest last
         self._knowing = threading.Lock()
         self._readers = ThreadPoolExecutor(threads or _threads(), thread_name_prefix="decode")
@@ -117,6 +119,11 @@ class ImageReader:
         self._room.open()
         self._readers.shutdown(cancel_futures=True)
         self._deaths.__exit__(kind, fault, trace)
+
+    @property
+    def ticked_at(self) -> float:
+        """``time.monotonic()`` of its last sign of life; one that waits for a disk, or for work, is alive."""
+        return min(list(self._decoding.values()), default=time.monotonic())
 
     async def __call__(self, path: Path, plot: str) -> Picture:
         """Return the picture; raise UnfinishedImage, UnreadableImage, or OSError when the file cannot be read."""
@@ -149,7 +156,11 @@ class ImageReader:
         self._room.enter(cost + decoding)
         try:
             with self._deaths.survived([name]):
-                found = shown(frame, essence, views)
+                self._decoding[threading.get_ident()] = time.monotonic()
+                try:
+                    found = shown(frame, essence, views)
+                finally:
+                    del self._decoding[threading.get_ident()]
         except BaseException:
             self._room.leave(cost + decoding)
             raise

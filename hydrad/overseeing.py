@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from hydrad.domain import Health, Vitals
-from hydrad.systemd import FEEDS, Systemd
+from hydrad.systemd import Systemd
 
 FIGURES_EVERY_S = 10.0  # a line that differs by its figures only is not worth a message each second
 
@@ -38,7 +38,7 @@ class Overseer:
     async def show_vitals(self, vitals: Vitals) -> None:
         """Feed the watchdog if every part has shown a sign of life, and say how it is."""
         now = self._clock()
-        if not vitals.silent and now - self._fed_at >= (self._systemd.watchdog_s or 0.0) / FEEDS:
+        if not vitals.silent and now - self._fed_at >= (self._systemd.feed_every_s or 0.0):
             self._fed_at = now
             self._systemd.gets_on()
         words = "; ".join(filter(None, (_unwell(vitals), self._remark)))

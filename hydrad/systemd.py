@@ -31,6 +31,11 @@ class Systemd:
         self._unheard: list[str] = []  # what must not be lost
         self._deaf = False
 
+    @property
+    def feed_every_s(self) -> float | None:
+        """How often it should hear of progress; None where it does not ask for it."""
+        return None if self.watchdog_s is None else self.watchdog_s / FEEDS
+
     @classmethod
     def found(cls, environment: MutableMapping[str, str] = os.environ) -> Self:
         """The one that started this process, taken from the environment: its children are not what it waits for."""

@@ -18,7 +18,7 @@ from hydrad.config import Config, Web
 from hydrad.errors import ConfigurationError
 from hydrad.reload import PAGES, Rereading
 from hydrad.root_tasks import Work
-from hydrad.systemd import FEEDS, Systemd
+from hydrad.systemd import Systemd
 from hydrad.web.app import application, site_of
 from hydrad.web.library.trainer import Trainer
 from hydrad.web.log.digest import Digest
@@ -71,8 +71,8 @@ async def live(config: Config, settings: Path, read: Callable[[], Config], syste
         }
         if config.mail is not None:
             tasks["digest"] = Digest(config, site.store).run
-        if systemd.watchdog_s is not None:
-            tasks["pulse"] = partial(_show_life, systemd, systemd.watchdog_s / FEEDS)
+        if systemd.feed_every_s is not None:
+            tasks["pulse"] = partial(_show_life, systemd, systemd.feed_every_s)
         if web.trains:
             tasks["trainer"] = Trainer(config, site.store, settings).run
 

@@ -186,15 +186,20 @@ def test_a_picture_at_which_the_decoder_kills_the_daemon_is_refused_in_the_end(
 
 
 @pytest.mark.skipif(not LONG, reason="systemd's watchdog takes its time")
-def test_a_picture_at_which_the_network_hangs_is_stalled_restarted_and_then_left_out(
-    trial: Trials, tmp_path: Path
+@pytest.mark.parametrize(
+    ("part", "fault", "deaths"),
+    [("classifier", "hangs", MOST_DEATHS), ("decoder", "decoder_hangs", image_files.MOST_DEATHS)],
+    ids=["classifier", "decoder"],
+)
+def test_a_picture_at_which_a_part_hangs_is_stalled_restarted_and_then_left_out(
+    trial: Trials, tmp_path: Path, part: str, fault: str, deaths: int
 ) -> None:
     brightness_bundle(tmp_path / "models")
     watch = ["WATCHDOG", "GRN:GREEN:STATUS"]
     with (
         ListeningSystemd(WATCHDOG_S) as systemd,
         trial(
-            "a picture at which the classifier hangs",
+            f"a picture at which the {part} hangs",
             program=FAULTY, scores=None, environment=systemd.environment, watch=watch,
             defaults='stale_s = 600\n[[detector]]\nname = "GRN"\nplots = ["GRN_*"]\nstale_s = 6',
             statuses=(Status.GOOD, Status.BAD, Status.UNKNOWN), never=(),
@@ -203,20 +208,22 @@ def test_a_picture_at_which_the_network_hangs_is_stalled_restarted_and_then_left
         hall.start()
         green = hall.write("GRN_green.png", bright())
         expect(hall, [green], Status.GOOD)
-        befall(hall, "hangs")
-        poison = hall.write("CDC_poison.png", deadly())
+        befall(hall, fault)
+        refused = part == "decoder"
+        poison = hall.write("CDC_poison.png", deadly(), fate=Fate.REJECTED if refused else Fate.JUDGED)
         company = images(hall, "company", COMPANY)
-        for deaths in range(MOST_DEATHS):
-            hall.until(lambda n=deaths: _times_stalled(hall) > n, PATIENCE_S)
+        for death in range(deaths):
+            hall.until(lambda n=death: _times_stalled(hall) > n, PATIENCE_S)
             systemd.until(lambda: systemd.silent_s("WATCHDOG=1") > WATCHDOG_S, PATIENCE_S)
-            assert systemd.status().endswith("stalled: no sign of life from the classifier")
+            assert systemd.status().endswith(f"stalled: no sign of life from the {part}")
             hall.until(lambda: _statuses(hall)[-1] == (Status.STALE, Severity.INVALID), PATIENCE_S)
             hall.daemon.signal(signal.SIGABRT)  # as systemd would
             assert died(hall) == -signal.SIGABRT
             hall.tries += 1
             hall.launch()
         expect(hall, company, Status.BAD)
-        expect(hall, [poison], Status.UNKNOWN, f"the daemon ended {MOST_DEATHS} times while model")
+        if not refused:
+            expect(hall, [poison], Status.UNKNOWN, f"the daemon ended {deaths} times while model")
         hall.until(lambda: _health(hall)[-1] != STALLED)
         shown = [value for value, _ in _statuses(hall)]
         assert Status.GOOD not in shown[shown.index(Status.STALE) :]

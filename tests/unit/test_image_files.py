@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,3 +180,29 @@ async def test_a_picture_that_is_survived_is_under_suspicion_no_more(tmp_path: P
         assert died.returncode == 9
         with ImageReader(in_hand=note) as reader:
             await reader(path, PLOT)
+
+
+async def test_a_decoder_that_takes_its_time_shows_no_sign_of_life_and_one_without_work_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, going, go_on = tmp_path / "a.png", threading.Event(), threading.Event()
+    path.write_bytes(drawn(1))
+
+    def slow(*of_what: object) -> images.Shown:
+        going.set()
+        assert go_on.wait(30.0)
+        return images.shown(*of_what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(image_files, "shown", slow)
+    with ImageReader() as reader:
+        before = time.monotonic()
+        assert reader.ticked_at >= before
+        reading = asyncio.create_task(reader(path, PLOT))
+        await asyncio.to_thread(going.wait, 30.0)
+        began = reader.ticked_at
+        await asyncio.sleep(0.05)
+        assert before <= began == reader.ticked_at
+        go_on.set()
+        await reading
+        after = time.monotonic()
+        assert reader.ticked_at >= after

@@ -48,7 +48,9 @@ def test_what_is_found_in_the_environment_is_taken_from_it_so_that_children_do_n
     ],
 )
 def test_the_watchdogs_time_is_that_of_this_process(environment, watchdog_s):
-    assert Systemd.found(environment).watchdog_s == watchdog_s
+    systemd = Systemd.found(environment)
+    assert systemd.watchdog_s == watchdog_s
+    assert systemd.feed_every_s == (None if watchdog_s is None else watchdog_s / 4)
 
 
 def test_a_socket_with_a_path_hears_as_well(tmp_path):
