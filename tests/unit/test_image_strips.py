@@ -13,7 +13,7 @@ from PIL import Image
 from hydrad.classify.prepare import Preparation
 from hydrad.images import _STRIP_PIXELS, picture_of, pixels_of
 
-WIDTH, HEIGHT = 421, 700  # more than two strips, the last of which is not whole
+WIDTH, HEIGHT = 421, 1400  # more than two strips, the last of which is not whole
 NOISE = np.random.default_rng(7).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)
 
 
