@@ -30,6 +30,13 @@ STALLED = 2  # of WATCHDOG
 PATIENCE_S = 120.0
 _numbers = itertools.count(1)
 Trials = Callable[..., Trial]
+DEADLY_WAYS = pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("crashes", -signal.SIGSEGV),
+        pytest.param("is_killed", -signal.SIGKILL, marks=pytest.mark.skipif(not LONG, reason="as is a crash")),
+    ],
+)
 
 
 def deadly() -> bytes:
@@ -118,13 +125,7 @@ def died(hall: Trial) -> int:
     return status
 
 
-@pytest.mark.parametrize(
-    ("fault", "status"),
-    [
-        ("crashes", -signal.SIGSEGV),
-        pytest.param("is_killed", -signal.SIGKILL, marks=pytest.mark.skipif(not LONG, reason="as is a crash")),
-    ],
-)
+@DEADLY_WAYS
 def test_a_picture_that_kills_the_daemon_does_so_twice_and_no_more(
     trial: Trials, tmp_path: Path, fault: str, status: int
 ) -> None:
@@ -152,13 +153,7 @@ def test_a_picture_that_kills_the_daemon_does_so_twice_and_no_more(
         expect(hall, [again], Status.UNKNOWN, f"the daemon ended {MOST_DEATHS} times while model")
 
 
-@pytest.mark.parametrize(
-    ("fault", "status"),
-    [
-        ("crashes", -signal.SIGSEGV),
-        pytest.param("is_killed", -signal.SIGKILL, marks=pytest.mark.skipif(not LONG, reason="as is a crash")),
-    ],
-)
+@DEADLY_WAYS
 def test_a_picture_at_which_the_decoder_kills_the_daemon_is_refused_in_the_end(
     trial: Trials, tmp_path: Path, fault: str, status: int
 ) -> None:

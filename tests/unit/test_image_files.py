@@ -153,6 +153,11 @@ asyncio.run(read())
 """
 
 
+def dies_decoding(note: Path, path: Path) -> None:
+    """A process begins to decode this and is no more."""
+    assert subprocess.run([sys.executable, "-c", DIES, note, path], check=False).returncode == 9
+
+
 async def test_a_picture_that_the_decoder_dies_of_is_tried_three_times_and_by_another_decoder_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,8 +167,7 @@ async def test_a_picture_that_the_decoder_dies_of_is_tried_three_times_and_by_an
     for _ in range(image_files.MOST_DEATHS):
         with ImageReader(in_hand=note) as reader:
             await reader(other, PLOT)  # what is fine goes on being decoded
-        died = subprocess.run([sys.executable, "-c", DIES, note, path], check=False)
-        assert died.returncode == 9
+        dies_decoding(note, path)
     with ImageReader(in_hand=note) as reader:
         with pytest.raises(UnreadableImage, match="the daemon ended 3 times while it was decoded"):
             await reader(path, PLOT)
@@ -176,8 +180,7 @@ async def test_a_picture_that_is_survived_is_under_suspicion_no_more(tmp_path: P
     note, path = tmp_path / "decoding", tmp_path / "a.png"
     path.write_bytes(drawn(1))
     for _ in range(image_files.MOST_DEATHS + 1):
-        died = subprocess.run([sys.executable, "-c", DIES, note, path], check=False)
-        assert died.returncode == 9
+        dies_decoding(note, path)
         with ImageReader(in_hand=note) as reader:
             await reader(path, PLOT)
 
