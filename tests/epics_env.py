@@ -61,16 +61,7 @@ def server_port() -> int:
 
     Not one that a server still has: servers of EPICS base share it, and half of the clients never find the new one.
     """
-    return next(port for port in itertools.islice(_turn, STOCK) if _is_quiet(port))
-
-
-def _is_quiet(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        try:
-            asking.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return next(port for port in itertools.islice(_turn, STOCK) if is_free("127.0.0.1", port))
 
 
 def random_prefix() -> str:
